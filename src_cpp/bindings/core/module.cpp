@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "convert.hpp"
+
+namespace osteoform {
+// One file per C++ module, named after it.
+void bind_xray(py::module_& m);
+}  // namespace osteoform
+
+PYBIND11_MODULE(_core, m) {
+  using namespace osteoform;
+  m.doc() = "C++ core of osteoform. Private: import osteoform instead.";
+  m.attr("__version__") = OSTEOFORM_VERSION;
+  py::register_exception<InputError>(m, "InputError", PyExc_ValueError);
+  bind_xray(m);
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "osteoform/base/parallel.hpp"
+
+#include <string>
+
+#include "osteoform/base/error.hpp"
+
+namespace osteoform {
+
+ThreadPool::ThreadPool(int num_threads) {
+  require(num_threads >= 1 && num_threads <= 256,
+          "num_threads must be between 1 and 256, found " + std::to_string(num_threads));
+  for (int worker = 1; worker < num_threads; ++worker) {
+    workers_.emplace_back([this, worker] { worker_loop(worker); });
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  start_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::run_share(int worker) {
+  const int stride = num_threads();
+  for (int block = worker; block < num_blocks_; block += stride) (*work_)(block);
+}
+
+void ThreadPool::run(int num_blocks, const std::function<void(int)>& work) {
+  if (workers_.empty() || num_blocks <= 1) {
+    for (int block = 0; block < num_blocks; ++block) work(block);
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    work_ = &work;
+    num_blocks_ = num_blocks;
+    num_running_ = static_cast<int>(workers_.size());
+    ++generation_;
+  }
+  start_.notify_all();
+  run_share(0);
+  std::unique_lock lock(mutex_);
+  done_.wait(lock, [this] { return num_running_ == 0; });
+}
+
+void ThreadPool::worker_loop(int worker) {
+  std::uint64_t seen = 0;
+  while (true) {
+    {
+      std::unique_lock lock(mutex_);
+      start_.wait(lock, [&] { return stop_ || generation_ != seen; });
+      if (stop_) return;
+      seen = generation_;
+    }
+    run_share(worker);
+    {
+      const std::lock_guard lock(mutex_);
+      --num_running_;
+    }
+    done_.notify_one();
+  }
+}
+
+}  // namespace osteoform

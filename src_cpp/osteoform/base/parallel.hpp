@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace osteoform {
+
+/// Runs numbered blocks of work on a fixed set of threads.
+///
+/// What a block computes must not depend on which thread runs it; callers that sum do so per
+/// block and add the blocks in order, so any number of threads rounds in the same way.
+class ThreadPool {
+ public:
+  /// @param num_threads  1 runs everything on the calling thread.
+  explicit ThreadPool(int num_threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int num_threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  /// Calls work(0) ... work(num_blocks - 1), each once; returns when all are done.
+  void run(int num_blocks, const std::function<void(int)>& work);
+
+ private:
+  void worker_loop(int worker);
+  void run_share(int worker);
+
+  std::vector<std::thread> workers_;
+  std::mutex mutex_;
+  std::condition_variable start_, done_;
+  const std::function<void(int)>* work_ = nullptr;
+  int num_blocks_ = 0;
+  int num_running_ = 0;
+  std::uint64_t generation_ = 0;
+  bool stop_ = false;
+};
+
+}  // namespace osteoform
