@@ -1,0 +1,1 @@
+"""Making shape models from meshes: alignment, modes, inadequacy, features, import and export."""
