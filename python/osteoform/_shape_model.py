@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -303,17 +303,10 @@ def _check_header(stored: Mapping[str, NDArray[Any]], path: str | Path) -> None:
 
 
 def _from_arrays(stored: Mapping[str, NDArray[Any]]) -> ShapeModel:
-    read: dict[str, Callable[[NDArray[Any]], Any]] = {
-        "bone": _read_text,
-        "origin": _read_text,
-        "num_pca": _read_int,
-        "point_names": _read_names,
-        "ellipsoid_names": _read_names,
-    }
     values: dict[str, Any] = {
-        f.name: read.get(f.name, _read_numbers)(stored[f.name])
-        for f in fields(ShapeModel)
-        if f.init and f.name != "axes"
+        entry.name: _read_entry(entry.name, stored[entry.name])
+        for entry in fields(ShapeModel)
+        if entry.init and entry.name != "axes"
     }
     pairs = _read_numbers(stored["axis_points"])
     names = _read_names(stored["axis_names"])
@@ -322,6 +315,14 @@ def _from_arrays(stored: Mapping[str, NDArray[Any]]) -> ShapeModel:
     axes = tuple((name, int(pairs[i, 0]), int(pairs[i, 1])) for i, name in enumerate(names))
     values["axes"] = axes
     return ShapeModel(**values)
+
+
+def _read_entry(name: str, array: NDArray[Any]) -> Any:
+    if name in ("bone", "origin"):
+        return _read_text(array)
+    if name == "num_pca":
+        return _read_int(array)
+    return _read_names(array) if name.endswith("_names") else _read_numbers(array)
 
 
 def _read_numbers(array: NDArray[Any]) -> NDArray[Any]:
