@@ -4,6 +4,7 @@
 namespace osteoform {
 // One file per C++ module, named after it.
 void bind_geometry(py::module_& m);
+void bind_drr(py::module_& m);
 void bind_xray(py::module_& m);
 }  // namespace osteoform
 
@@ -13,5 +14,6 @@ PYBIND11_MODULE(_core, m) {
   m.attr("__version__") = OSTEOFORM_VERSION;
   py::register_exception<InputError>(m, "InputError", PyExc_ValueError);
   bind_geometry(m);
+  bind_drr(m);
   bind_xray(m);
 }
