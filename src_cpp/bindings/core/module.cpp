@@ -6,6 +6,8 @@ namespace osteoform {
 void bind_geometry(py::module_& m);
 void bind_drr(py::module_& m);
 void bind_xray(py::module_& m);
+void bind_ssm(py::module_& m);
+void bind_fit(py::module_& m);
 }  // namespace osteoform
 
 PYBIND11_MODULE(_core, m) {
@@ -16,4 +18,6 @@ PYBIND11_MODULE(_core, m) {
   bind_geometry(m);
   bind_drr(m);
   bind_xray(m);
+  bind_ssm(m);
+  bind_fit(m);
 }

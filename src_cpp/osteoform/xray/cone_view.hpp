@@ -49,6 +49,14 @@ struct ConeView {
     return x_in_world + view_from_world.rotation.transpose() * view_from_world.translation;
   }
 
+  /// World point at pixel (u, v) and view depth z [mm].
+  OSTEOFORM_HD Vec3 back_project(const Vec2& px, const Scalar& depth_mm) const {
+    const Vec3 x((px.x() - principal_px.x()) / focal_px.x() * depth_mm,
+                 (px.y() - principal_px.y()) / focal_px.y() * depth_mm,
+                 depth_mm);
+    return view_from_world.inverse() * x;
+  }
+
   template <typename Other>
   OSTEOFORM_HD ConeView<Other> cast() const {
     ConeView<Other> view;

@@ -51,6 +51,14 @@ struct SlotView {
     return view_from_world.rotation.transpose() * x;
   }
 
+  /// World point at pixel (u, v) and view depth z [mm].
+  OSTEOFORM_HD Vec3 back_project(const Vec2& px, const Scalar& depth_mm) const {
+    const Vec3 x((px.x() - principal_u_px) / focal_px * depth_mm,
+                 px.y() * row_pitch_mm + first_row_mm,
+                 depth_mm);
+    return view_from_world.inverse() * x;
+  }
+
   template <typename Other>
   OSTEOFORM_HD SlotView<Other> cast() const {
     SlotView<Other> view;

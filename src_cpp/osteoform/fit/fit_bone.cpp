@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "osteoform/fit/fit_bone.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numbers>
+
+#include "osteoform/base/error.hpp"
+#include "osteoform/fit/levenberg_marquardt.hpp"
+#include "osteoform/fit/search.hpp"
+#include "osteoform/fit/terms/prior_term.hpp"
+#include "osteoform/fit/vertex_sd.hpp"
+
+namespace osteoform {
+namespace {
+
+constexpr int kFeatureSteps = 5;      // all modes, features alone, before the first search
+constexpr int kFinalSearches = 5;     // at the narrowest window
+constexpr int kRowsPerBlock = 1536;   // of the 3N coordinates
+constexpr double kLossOverWindow = 0.7;  // robust scale as a share of the search window
+constexpr double kMinMatched = 4.0;   // pairings below which a start is not believed
+constexpr double kMinQuality = 0.3;
+
+/// Everything that pulls the bone: features, boundary, priors.
+struct BoneProblem {
+  FeatureTerm features;
+  BoundaryTerm boundary;
+  PriorTerm prior;
+
+  void accumulate(const FitState<double>& state, NormalEquations& sums) {
+    features.accumulate(state, sums);
+    boundary.accumulate(state, sums);
+    prior.accumulate(state, sums);
+  }
+  double cost(const FitState<double>& state) {
+    return features.cost(state) + boundary.cost(state) + prior.cost(state);
+  }
+};
+
+class Stopwatch {
+ public:
+  /// Milliseconds since the last call.
+  double lap_ms() {
+    const auto now = std::chrono::steady_clock::now();
+    const double ms = std::chrono::duration<double, std::milli>(now - last_).count();
+    last_ = now;
+    return ms;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+class BoneFitter {
+ public:
+  BoneFitter(const ShapeModel& model, const std::vector<View>& views, const FitOptions& options)
+      : model_(model),
+        views_(views),
+        options_(options),
+        pool_(options.num_threads),
+        problem_{{model, views}, {model, views, options.points_per_view, pool_}, {}},
+        vertices_(model.mean),
+        silhouettes_(views.size()),
+        caps_(views.size(), 0.0F),
+        padded_b_(static_cast<std::size_t>(model.stride())) {
+    problem_.boundary.sigma_mm = options.boundary_sigma_mm;
+    problem_.prior.shape_weight = options.shape_prior;
+    solver_.max_b = options.max_b;
+  }
+
+  BoneFit fit(const std::vector<XrayImage>& images, const std::vector<Readings>& readings,
+              const std::optional<Rigid3<double>>& start) {
+    BoneFit result;
+    align(readings, start, result);
+    if (!start && !trustworthy(result)) {
+      result.status = FitStatus::kNotFound;
+      finish(result);
+      return result;
+    }
+    open_corrections();
+    fit_features();
+    prepare(images);
+    result.times.prepare_ms = watch_.lap_ms();
+    fit_boundary(result);
+    watch_.lap_ms();
+    if (options_.covariance) {
+      result.vertex_sd_mm =
+          vertex_sd_mm(model_, state_, vertices_, normals_, solver_.sums.H, pool_);
+    }
+    report(result);
+    finish(result);
+    result.times.summary_ms = watch_.lap_ms();
+    return result;
+  }
+
+ private:
+  void align(const std::vector<Readings>& readings, const std::optional<Rigid3<double>>& start,
+             BoneFit& result) {
+    Alignment alignment =
+        start ? match_from_start(model_, views_, readings, options_, *start)
+              : align_from_features(model_, views_, readings, options_);
+    result.readings = alignment.readings;
+    result.match_quality = alignment.quality;
+    result.num_matched = alignment.num_matched;
+    state_ = std::move(alignment.state);
+    problem_.features.points = std::move(alignment.points);
+    problem_.features.ellipses = std::move(alignment.ellipses);
+    result.times.match_ms = watch_.lap_ms();
+  }
+
+  static bool trustworthy(const BoneFit& result) {
+    return result.num_matched >= kMinMatched && result.match_quality >= kMinQuality;
+  }
+
+  /// Further views may be off by a small motion; one view gets a prior on its depth instead.
+  void open_corrections() {
+    if (views_.size() == 1 && options_.depth_sd_mm > 0.0) {
+      problem_.prior.depth_weight = 1.0 / (options_.depth_sd_mm * options_.depth_sd_mm);
+      problem_.prior.depth_axis = view_from_world(views_[0]).rotation.row(2).transpose();
+      problem_.prior.start = state_.world_from_bone.translation;
+    }
+    if (options_.calibration_sd_mm <= 0.0 || options_.calibration_sd_deg <= 0.0) return;
+    const double sd_rad = options_.calibration_sd_deg * std::numbers::pi / 180.0;
+    problem_.prior.correction_weight_rad = 1.0 / (sd_rad * sd_rad);
+    problem_.prior.correction_weight_mm =
+        1.0 / (options_.calibration_sd_mm * options_.calibration_sd_mm);
+    state_.corrections.resize(views_.size() - 1);
+  }
+
+  void fit_features() {
+    if (problem_.features.points.empty() && problem_.features.ellipses.empty()) return;
+    solver_.damping = 1e-6;
+    for (int k = 0; k < kFeatureSteps; ++k) {
+      if (!take_step(problem_, solver_, state_, trial_)) break;
+    }
+  }
+
+  void prepare(const std::vector<XrayImage>& images) {
+    update_shape();
+    scales_.clear();
+    for (std::size_t v = 0; v < views_.size(); ++v) {
+      scales_.push_back(prepare_scales(images[v], bone_view(v), vertices_, options_));
+    }
+  }
+
+  View bone_view(std::size_t v) const {
+    return view_of_bone(views_[v], state_.world_from_bone_for(static_cast<int>(v)));
+  }
+
+  /// Vertices and normals in the bone frame.
+  void update_shape() {
+    std::fill(padded_b_.begin(), padded_b_.end(), 0.0F);
+    for (Eigen::Index k = 0; k < state_.b.size(); ++k) {
+      padded_b_[static_cast<std::size_t>(k)] = static_cast<float>(state_.b[k]);
+    }
+    const int num_rows = 3 * model_.num_points();
+    pool_.run((num_rows + kRowsPerBlock - 1) / kRowsPerBlock, [&](int block) {
+      instance_rows(model_, padded_b_.data(), block * kRowsPerBlock,
+                    std::min((block + 1) * kRowsPerBlock, num_rows), vertices_);
+    });
+    vertex_normals(vertices_, model_.faces, normals_);
+  }
+
+  double window_mm(int iteration) const {
+    const int narrowing = std::max(1, options_.iterations - kFinalSearches);
+    const double share = std::min(1.0, static_cast<double>(iteration) / narrowing);
+    return options_.search_start_mm *
+           std::pow(options_.search_end_mm / options_.search_start_mm, share);
+  }
+
+  void search(double half_width_mm) {
+    for (std::size_t v = 0; v < views_.size(); ++v) {
+      if (scales_[v].fine.patch.width == 0) {
+        problem_.boundary.boundaries[v].observations.clear();
+        continue;
+      }
+      extract_silhouette(bone_view(v), vertices_, normals_, model_.edges,
+                         options_.points_per_view, silhouette_workspace_, silhouettes_[v]);
+      search_view(scales_[v], silhouettes_[v], half_width_mm, options_, pool_, edges_, caps_[v],
+                  problem_.boundary.boundaries[v]);
+    }
+    problem_.boundary.loss_scale =
+        std::max(3.0, kLossOverWindow * half_width_mm / options_.boundary_sigma_mm);
+  }
+
+  /// Search is discrete, a step is smooth: the step is judged on the search result it was made for.
+  void fit_boundary(BoneFit& result) {
+    result.status = FitStatus::kIterationLimit;
+    solver_.damping = 1e-6;
+    for (int iteration = 0; iteration < options_.iterations; ++iteration) {
+      const double half_width_mm = window_mm(iteration);
+      search(half_width_mm);
+      result.times.search_ms += watch_.lap_ms();
+      const bool fell = take_step(problem_, solver_, state_, trial_);
+      update_shape();
+      result.times.solve_ms += watch_.lap_ms();
+      result.iterations = iteration + 1;
+      const bool narrow = half_width_mm <= 1.001 * options_.search_end_mm;
+      if (!narrow) continue;
+      if (!fell) {
+        result.status = FitStatus::kStalled;
+        break;
+      }
+      if (solver_.dx.segment<3>(3).norm() < options_.step_tolerance_mm) {
+        result.status = FitStatus::kConverged;
+        break;
+      }
+    }
+    if (result.iterations == 0) {  // nothing was solved: the covariance still needs the sums
+      solver_.sums.reset(state_.num_params());
+      problem_.accumulate(state_, solver_.sums);
+    }
+    result.cost = solver_.cost;
+  }
+
+  void report(BoneFit& result) {
+    double sum_squares = 0.0;
+    int num_found = 0;
+    int num_inside = 0;
+    std::vector<float> offsets_mm;
+    result.boundaries.resize(views_.size());
+    for (std::size_t v = 0; v < views_.size(); ++v) {
+      if (scales_[v].fine.patch.width == 0) continue;
+      BoundaryReport& boundary = result.boundaries[v];
+      extract_silhouette(bone_view(v), vertices_, normals_, model_.edges, 100000,
+                         silhouette_workspace_, boundary.silhouette);
+      int inside = 0;
+      report_view(scales_[v], boundary.silhouette, options_, offsets_mm, boundary.found_px, inside);
+      num_inside += inside;
+      for (const float offset : offsets_mm) {
+        if (std::isnan(offset)) continue;
+        sum_squares += static_cast<double>(offset) * offset;
+        ++num_found;
+      }
+    }
+    result.boundary_rms_mm = num_found > 0 ? std::sqrt(sum_squares / num_found) : std::nan("");
+    result.boundary_found =
+        num_inside > 0 ? static_cast<double>(num_found) / num_inside : 0.0;
+  }
+
+  void finish(BoneFit& result) {
+    update_shape();
+    result.world_from_bone = state_.world_from_bone;
+    result.b = state_.b;
+    result.corrections = state_.corrections;
+    const Eigen::Matrix3f R = state_.world_from_bone.rotation.cast<float>();
+    const Eigen::RowVector3f t = state_.world_from_bone.translation.cast<float>().transpose();
+    result.vertices = (vertices_ * R.transpose()).rowwise() + t;
+  }
+
+  const ShapeModel& model_;
+  const std::vector<View>& views_;
+  const FitOptions& options_;
+  ThreadPool pool_;
+  BoneProblem problem_;
+  LevenbergMarquardt solver_;
+  FitState<double> state_, trial_;
+  Points vertices_, normals_;
+  SilhouetteWorkspace silhouette_workspace_;
+  std::vector<std::vector<SilhouettePoint>> silhouettes_;
+  std::vector<BoundaryPoint> edges_;
+  std::vector<ViewScales> scales_;
+  std::vector<float> caps_;
+  std::vector<float> padded_b_;
+  Stopwatch watch_;
+};
+
+}  // namespace
+
+BoneFit fit_bone(const ShapeModel& model, const std::vector<View>& views,
+                 const std::vector<XrayImage>& images, const std::vector<Readings>& readings,
+                 const std::optional<Rigid3<double>>& start, const FitOptions& options) {
+  options.check();
+  require(!views.empty(), "views must hold at least one view, found none");
+  require(images.size() == views.size() && readings.size() == views.size(),
+          "images and readings must hold one entry per view");
+  return BoneFitter(model, views, options).fit(images, readings, start);
+}
+
+}  // namespace osteoform

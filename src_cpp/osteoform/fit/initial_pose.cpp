@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "osteoform/fit/initial_pose.hpp"
+
+#include <Eigen/Dense>
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numbers>
+
+#include "osteoform/fit/levenberg_marquardt.hpp"
+#include "osteoform/fit/starts.hpp"
+#include "osteoform/fit/terms/prior_term.hpp"
+
+namespace osteoform {
+namespace {
+
+constexpr int kMaxCombinations = 16;
+constexpr double kGoodQuality = 0.75;  // a triangulated start this good needs no rivals
+constexpr std::array<double, 4> kQuickSpread_mm = {30.0, 15.0, 8.0, 4.0};
+constexpr std::array<double, 7> kSpread_mm = {24.0, 15.0, 10.0, 6.5, 4.0, 2.5, 0.0};
+
+/// Features and priors together: what alignment minimises.
+struct AlignmentProblem {
+  FeatureTerm features;
+  PriorTerm prior;
+
+  void accumulate(const FitState<double>& state, NormalEquations& sums) {
+    features.accumulate(state, sums);
+    prior.accumulate(state, sums);
+    for (int k = 0; k < kPoseDim; ++k) sums.H(k, k) += 1e-9;  // no feature left: stay
+  }
+  double cost(const FitState<double>& state) const {
+    return features.cost(state) + prior.cost(state);
+  }
+};
+
+class Aligner {
+ public:
+  Aligner(const ShapeModel& model, const std::vector<View>& views, const FitOptions& options)
+      : model_(model), views_(views), options_(options), problem_{{model, views}, {}} {
+    problem_.prior.shape_weight = options.shape_prior;
+    problem_.features.num_active_modes = kAlignmentModes;
+    solver_.max_b = options.max_b;
+    match_options_.slack_cost = options.slack_cost;
+  }
+
+  /// Alternates assignment and least squares while the assumed spread shrinks.
+  template <std::size_t N>
+  Alignment refine(const std::vector<const ViewFeatures*>& features, FitState<double> state,
+                   const std::array<double, N>& spread_mm) {
+    Alignment result;
+    FitState<double> trial;
+    for (const double spread : spread_mm) {
+      problem_.features.points.clear();
+      problem_.features.ellipses.clear();
+      result.quality = assign(features, state, spread, result.num_matched);
+      solver_.damping = 1e-6;
+      for (int step = 0; step < 3; ++step) {
+        if (!take_step(problem_, solver_, state, trial)) break;
+      }
+    }
+    problem_.features.points.clear();
+    problem_.features.ellipses.clear();
+    result.quality = assign(features, state, 0.0, result.num_matched);
+    result.points = problem_.features.points;
+    result.ellipses = problem_.features.ellipses;
+    result.state = std::move(state);
+    return result;
+  }
+
+ private:
+  /// Doubly stochastic assignment in every view; fills the feature term. Returns the quality.
+  double assign(const std::vector<const ViewFeatures*>& features, const FitState<double>& state,
+                double spread_mm, double& num_matched) {
+    double gain = 0.0;
+    double num_detections = 0.0;
+    num_matched = 0.0;
+    for (std::size_t v = 0; v < views_.size(); ++v) {
+      const ViewFeatures& seen = *features[v];
+      const double scale =
+          px_per_mm(views_[v], state.world_from_bone.translation);
+      build_cost(static_cast<int>(v), seen, state, spread_mm * scale, scale);
+      soft_match(cost_, match_options_, match_);
+      num_matched += match_.sum();
+      num_detections += static_cast<double>(cost_.rows());
+      for (Eigen::Index i = 0; i < cost_.rows(); ++i) {
+        const double free_energy = -std::log(
+            std::exp(-options_.slack_cost) + (-cost_.row(i).array()).exp().sum());
+        gain += options_.slack_cost - free_energy;
+        add_observations(static_cast<int>(v), seen, i, spread_mm * scale, scale);
+      }
+      for (EllipseObservation ellipse : seen.ellipses) {
+        ellipse.view = static_cast<int>(v);
+        ellipse.sigma_px =
+            std::hypot(ellipse.sigma_px, (spread_mm + options_.feature_sigma_mm) * scale);
+        problem_.features.ellipses.push_back(ellipse);
+      }
+    }
+    return num_detections > 0.0 ? std::max(0.0, gain / (num_detections * options_.slack_cost))
+                                : 0.0;
+  }
+
+  /// C_ij = d^2 / 2 sigma^2 - log p_i(j).
+  void build_cost(int v, const ViewFeatures& seen, const FitState<double>& state, double spread_px,
+                  double scale) {
+    const int num_points = model_.features.num_points();
+    cost_.resize(seen.px.rows(), num_points);
+    const View view =
+        view_of_bone(views_[static_cast<std::size_t>(v)], state.world_from_bone_for(v));
+    std::visit(
+        [&](const auto& geometry) {
+          for (int j = 0; j < num_points; ++j) {
+            const Eigen::Vector3d x = feature_point(model_.features, j, state.b);
+            const bool seen_by = geometry.sees(x);
+            const Eigen::Vector2d px = seen_by ? Eigen::Vector2d(geometry.project(x))
+                                               : Eigen::Vector2d::Constant(1e6);
+            for (Eigen::Index i = 0; i < seen.px.rows(); ++i) {
+              const double sigma = observation_sigma(seen.sigma_px[i], spread_px, scale);
+              const double d2 = (seen.px.row(i).transpose() - px).squaredNorm() / (sigma * sigma);
+              const double p = std::max(seen.class_probability(i, j), 1e-6);
+              cost_(i, j) = std::min(0.5 * d2 - std::log(p), 1e6);
+            }
+          }
+        },
+        view);
+  }
+
+  double observation_sigma(double detected_px, double spread_px, double scale) const {
+    const double definition_px = options_.feature_sigma_mm * scale;
+    return std::sqrt(detected_px * detected_px + definition_px * definition_px +
+                     spread_px * spread_px);
+  }
+
+  void add_observations(int v, const ViewFeatures& seen, Eigen::Index i, double spread_px,
+                        double scale) {
+    for (int j = 0; j < model_.features.num_points(); ++j) {
+      const double weight = match_(i, j);
+      if (weight < 0.01) continue;
+      problem_.features.points.push_back({v, j, seen.px.row(i).transpose(),
+                                          observation_sigma(seen.sigma_px[i], spread_px, scale),
+                                          weight});
+    }
+  }
+
+  const ShapeModel& model_;
+  const std::vector<View>& views_;
+  const FitOptions& options_;
+  AlignmentProblem problem_;
+  LevenbergMarquardt solver_;
+  MatchOptions match_options_;
+  MatchMatrix cost_, match_;
+};
+
+FitState<double> state_at(const ShapeModel& model, const Rigid3<double>& world_from_bone) {
+  FitState<double> state;
+  state.world_from_bone = world_from_bone;
+  state.b = Eigen::VectorXd::Zero(model.num_modes);
+  return state;
+}
+
+/// Every choice of one reading per view, best first, at most kMaxCombinations.
+std::vector<std::vector<int>> combinations(const std::vector<Readings>& readings) {
+  std::vector<std::vector<int>> result = {{}};
+  for (const Readings& view : readings) {
+    std::vector<std::vector<int>> longer;
+    for (const std::vector<int>& head : result) {
+      for (int r = 0; r < static_cast<int>(view.size()); ++r) {
+        longer.push_back(head);
+        longer.back().push_back(r);
+      }
+    }
+    result = std::move(longer);
+  }
+  const auto rank = [](const std::vector<int>& c) {
+    int sum = 0;
+    for (const int r : c) sum += r;
+    return sum;
+  };
+  std::stable_sort(result.begin(), result.end(),
+                   [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
+  if (result.size() > kMaxCombinations) result.resize(kMaxCombinations);
+  return result;
+}
+
+std::vector<const ViewFeatures*> chosen(const std::vector<Readings>& readings,
+                                        const std::vector<int>& combination) {
+  std::vector<const ViewFeatures*> features;
+  for (std::size_t v = 0; v < readings.size(); ++v) {
+    features.push_back(&readings[v][static_cast<std::size_t>(combination[v])]);
+  }
+  return features;
+}
+
+/// Quality alone would favour a reading with few detections: what counts is how much is explained.
+double explained(const Alignment& alignment) { return alignment.quality * alignment.num_matched; }
+
+/// Turns of the bone before the view that sees most, the promising ones refined in full.
+void try_turns(Aligner& aligner, const ShapeModel& model, const std::vector<View>& views,
+               const std::vector<const ViewFeatures*>& features, Alignment& best) {
+  constexpr std::size_t kFinalists = 4;
+  std::vector<Alignment> quick;
+  for (const Rigid3<double>& start : turned_starts(model, views, features)) {
+    quick.push_back(aligner.refine(features, state_at(model, start), kQuickSpread_mm));
+  }
+  std::stable_sort(quick.begin(), quick.end(), [](const Alignment& a, const Alignment& b) {
+    return explained(a) > explained(b);
+  });
+  if (quick.size() > kFinalists) quick.resize(kFinalists);
+  for (const Alignment& start : quick) {
+    Alignment full = aligner.refine(features, start.state, kSpread_mm);
+    if (explained(full) > explained(best)) best = std::move(full);
+  }
+}
+
+}  // namespace
+
+Alignment align_from_features(const ShapeModel& model, const std::vector<View>& views,
+                              const std::vector<Readings>& readings, const FitOptions& options) {
+  Aligner aligner(model, views, options);
+  Alignment best;
+  best.state = state_at(model, {});
+  best.readings.assign(views.size(), 0);
+  const std::vector<std::vector<int>> all = combinations(readings);
+  for (const std::vector<int>& combination : all) {
+    const std::vector<const ViewFeatures*> features = chosen(readings, combination);
+    Rigid3<double> start;
+    if (!triangulated_start(model, views, features, start)) continue;
+    Alignment candidate = aligner.refine(features, state_at(model, start), kSpread_mm);
+    if (explained(candidate) <= explained(best)) continue;
+    best = std::move(candidate);
+    best.readings = combination;
+  }
+  if (best.quality >= kGoodQuality) return best;
+  for (std::size_t c = 0; c < std::min<std::size_t>(all.size(), 4); ++c) {
+    Alignment candidate;
+    try_turns(aligner, model, views, chosen(readings, all[c]), candidate);
+    if (explained(candidate) <= explained(best)) continue;
+    best = std::move(candidate);
+    best.readings = all[c];
+  }
+  return best;
+}
+
+Alignment match_from_start(const ShapeModel& model, const std::vector<View>& views,
+                           const std::vector<Readings>& readings, const FitOptions& options,
+                           const Rigid3<double>& world_from_bone) {
+  Aligner aligner(model, views, options);
+  Alignment best;
+  best.state = state_at(model, world_from_bone);
+  best.readings.assign(views.size(), 0);
+  for (const std::vector<int>& combination : combinations(readings)) {
+    constexpr std::array<double, 2> near_mm = {6.0, 0.0};
+    Alignment candidate =
+        aligner.refine(chosen(readings, combination), state_at(model, world_from_bone), near_mm);
+    if (explained(candidate) <= explained(best)) continue;
+    best = std::move(candidate);
+    best.readings = combination;
+  }
+  return best;
+}
+
+}  // namespace osteoform

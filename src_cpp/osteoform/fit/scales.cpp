@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "osteoform/fit/scales.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "osteoform/image/gaussian.hpp"
+
+namespace osteoform {
+namespace {
+
+constexpr double kPixelAtBone_mm = 0.3;
+constexpr double kMargin_mm = 12.0;  // beyond the silhouette: the first search and some drift
+
+void range_of(const XrayImage& image, float& low, float& high) {
+  const auto n = static_cast<std::ptrdiff_t>(image.width) * image.height;
+  const auto [least, most] = std::minmax_element(image.pixels, image.pixels + n);
+  low = *least;
+  high = *most;
+}
+
+}  // namespace
+
+ViewScales prepare_scales(const XrayImage& image, const View& view_of_bone, const Points& vertices,
+                          const FitOptions& options) {
+  ViewScales scales;
+  Eigen::Vector2d low_px = Eigen::Vector2d::Constant(std::numeric_limits<double>::infinity());
+  Eigen::Vector2d high_px = -low_px;
+  std::visit(
+      [&](const auto& view) {
+        for (Eigen::Index i = 0; i < vertices.rows(); ++i) {
+          const Eigen::Vector3d x = vertices.row(i).transpose().cast<double>();
+          if (!view.sees(x)) continue;
+          const Eigen::Vector2d px = view.project(x);
+          low_px = low_px.cwiseMin(px);
+          high_px = high_px.cwiseMax(px);
+        }
+      },
+      view_of_bone);
+  if (!low_px.allFinite() || !high_px.allFinite()) return scales;
+
+  scales.px_per_mm = px_per_mm(view_of_bone, Eigen::Vector3d::Zero());
+  const int factor =
+      std::clamp(static_cast<int>(std::lround(scales.px_per_mm * kPixelAtBone_mm)), 1, 64);
+  const double margin_px = (kMargin_mm + options.search_start_mm) * scales.px_per_mm;
+  const Patch patch = patch_around(image, factor, low_px.array() - margin_px,
+                                   high_px.array() + margin_px);
+  if (patch.width == 0) return scales;
+
+  float low = 0.0F;
+  float high = 0.0F;
+  range_of(image, low, high);
+  const double patch_px_per_mm = scales.px_per_mm / factor;
+  scales.fine_sigma_px = options.smoothing_mm * patch_px_per_mm;
+  scales.coarse_sigma_px =
+      std::max(options.coarse_smoothing_mm * patch_px_per_mm, scales.fine_sigma_px);
+  const ImageF fine = gaussian_blur(attenuation(image, patch, low, high), scales.fine_sigma_px);
+  scales.fine = make_edge_image(fine, patch);
+  const double rest = std::sqrt(scales.coarse_sigma_px * scales.coarse_sigma_px -
+                                scales.fine_sigma_px * scales.fine_sigma_px);
+  scales.coarse = make_edge_image(gaussian_blur(fine, rest), patch);
+  return scales;
+}
+
+}  // namespace osteoform

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "osteoform/fit/terms/feature_term.hpp"
+
+#include <Eigen/Eigenvalues>
+#include <cmath>
+
+#include "osteoform/fit/elements/ellipse_element.hpp"
+#include "osteoform/fit/elements/point_element.hpp"
+#include "osteoform/fit/robust_loss.hpp"
+
+namespace osteoform {
+namespace {
+
+/// Motion of an ellipsoid in the bone frame when the bone turns by w about its origin.
+Ellipsoid<double> turned(const Ellipsoid<double>& e, const Eigen::Vector3d& w) {
+  const Eigen::Matrix3d WA = skew<double>(w) * e.shape;
+  return {w.cross(e.center), WA + WA.transpose()};
+}
+
+Ellipsoid<double> shifted(const Eigen::Vector3d& by) { return {by, Eigen::Matrix3d::Zero()}; }
+
+double mean_semi_axis(const Ellipse<double>& ellipse) {
+  return std::sqrt(std::sqrt(std::max(ellipse.shape.determinant(), 1e-12)));
+}
+
+}  // namespace
+
+Eigen::Vector3d feature_point(const FeatureModel& features, int point, const Eigen::VectorXd& b) {
+  return features.point_mean.row(point).transpose() +
+         features.point_modes.middleRows<3>(3 * point) * b;
+}
+
+Ellipsoid<double> feature_ellipsoid(const FeatureModel& features, int ellipsoid,
+                                    const Eigen::VectorXd& b) {
+  const double log_scale = features.ellipsoid_scale_modes.row(ellipsoid).dot(b);
+  return {features.ellipsoid_mean.row(ellipsoid).transpose() +
+              features.ellipsoid_modes.middleRows<3>(3 * ellipsoid) * b,
+          std::exp(2.0 * log_scale) *
+              features.ellipsoid_shape[static_cast<std::size_t>(ellipsoid)]};
+}
+
+bool FeatureTerm::linearize_point(const FitState<double>& state,
+                                  const PointObservation& observation,
+                                  Eigen::Vector2d& r,
+                                  MatrixRm64* J) const {
+  const int v = observation.view;
+  const View view =
+      view_of_bone(views_[static_cast<std::size_t>(v)], state.world_from_bone_for(v));
+  const Eigen::Vector3d x = feature_point(model_.features, observation.point, state.b);
+  const double inverse_sigma = 1.0 / observation.sigma_px;
+  return std::visit(
+      [&](const auto& geometry) {
+        if (!geometry.sees(x)) return false;
+        Eigen::Matrix<double, 2, 3> gradient;
+        r = inverse_sigma * point_element<double>(geometry, x, observation.px, gradient);
+        if (J == nullptr) return true;
+        gradient *= inverse_sigma;
+        J->setZero(2, state.num_params());
+        const MotionFrames<double> frames(state, v);
+        const Eigen::Matrix<double, 2, 3> torque = gradient * -skew<double>(x);
+        J->leftCols<3>() = torque * frames.pose_from_torque.transpose();
+        J->middleCols<3>(3) = gradient * frames.pose_from_force.transpose();
+        const int k = active_modes(state);
+        J->middleCols(kPoseDim, k).noalias() =
+            gradient * model_.features.point_modes.middleRows<3>(3 * observation.point).leftCols(k);
+        if (state.corrects(v)) {
+          const int at = state.correction_offset(v);
+          J->middleCols<3>(at) = torque * frames.correction_from_torque.transpose();
+          J->middleCols<3>(at + 3) = gradient * state.world_from_bone_for(v).rotation.transpose();
+        }
+        return true;
+      },
+      view);
+}
+
+bool FeatureTerm::linearize_ellipse(const FitState<double>& state,
+                                    const EllipseObservation& observation,
+                                    Eigen::Matrix<double, 5, 1>& r,
+                                    MatrixRm64* J) const {
+  const int v = observation.view;
+  const FeatureModel& features = model_.features;
+  const View view =
+      view_of_bone(views_[static_cast<std::size_t>(v)], state.world_from_bone_for(v));
+  const Ellipsoid<double> e = feature_ellipsoid(features, observation.ellipsoid, state.b);
+  const double inverse_sigma = 1.0 / observation.sigma_px;
+  const double semi_axis_px = mean_semi_axis(observation.ellipse);
+  return std::visit(
+      [&](const auto& geometry) {
+        if (!geometry.sees(e.center)) return false;
+        r = inverse_sigma *
+            ellipse_element<double>(geometry, e, observation.ellipse, semi_axis_px);
+        if (J == nullptr) return true;
+        J->setZero(5, state.num_params());
+        const auto column = [&](int at, const Ellipsoid<double>& motion) {
+          J->col(at) = inverse_sigma *
+                       ellipse_element_derivative<double>(geometry, e, motion, semi_axis_px);
+        };
+        const MotionFrames<double> frames(state, v);
+        for (int k = 0; k < 3; ++k) {
+          column(k, turned(e, frames.pose_from_torque.row(k).transpose()));
+          column(3 + k, shifted(frames.pose_from_force.row(k).transpose()));
+        }
+        for (int k = 0; k < active_modes(state); ++k) {
+          const Eigen::Vector3d shift =
+              features.ellipsoid_modes.col(k).segment<3>(3 * observation.ellipsoid);
+          column(kPoseDim + k,
+                 {shift, 2.0 * features.ellipsoid_scale_modes(observation.ellipsoid, k) * e.shape});
+        }
+        if (state.corrects(v)) {
+          const int at = state.correction_offset(v);
+          for (int k = 0; k < 3; ++k) {
+            column(at + k, turned(e, frames.correction_from_torque.row(k).transpose()));
+            column(at + 3 + k, shifted(frames.pose_from_force.row(k).transpose()));
+          }
+        }
+        return true;
+      },
+      view);
+}
+
+void FeatureTerm::accumulate(const FitState<double>& state, NormalEquations& sums) const {
+  const GemanMcClureLoss loss{kFeatureLossScale};
+  MatrixRm64 J;
+  Eigen::Vector2d point;
+  for (const PointObservation& observation : points) {
+    if (!linearize_point(state, observation, point, &J)) continue;
+    const double s = point.squaredNorm();
+    sums.add(J, point, observation.weight * loss.weight(s));
+    sums.cost += observation.weight * loss.rho(s);
+  }
+  Eigen::Matrix<double, 5, 1> ellipse;
+  for (const EllipseObservation& observation : ellipses) {
+    if (!linearize_ellipse(state, observation, ellipse, &J)) continue;
+    const double s = ellipse.squaredNorm();
+    sums.add(J, ellipse, observation.weight * loss.weight(s));
+    sums.cost += observation.weight * loss.rho(s);
+  }
+}
+
+double FeatureTerm::cost(const FitState<double>& state) const {
+  const GemanMcClureLoss loss{kFeatureLossScale};
+  double total = 0.0;
+  Eigen::Vector2d point;
+  for (const PointObservation& observation : points) {
+    if (!linearize_point(state, observation, point, nullptr)) continue;
+    total += observation.weight * loss.rho(point.squaredNorm());
+  }
+  Eigen::Matrix<double, 5, 1> ellipse;
+  for (const EllipseObservation& observation : ellipses) {
+    if (!linearize_ellipse(state, observation, ellipse, nullptr)) continue;
+    total += observation.weight * loss.rho(ellipse.squaredNorm());
+  }
+  return total;
+}
+
+}  // namespace osteoform
