@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from osteoform._errors import InputError, ModelFileError
+from osteoform._npz import read_npz
 from osteoform._types import F32, F64, I32, Side
 
 FORMAT = "osteoform shape model"
@@ -282,15 +281,9 @@ def _read_npz(path: Path) -> Mapping[str, NDArray[Any]]:
     if not path.is_file():
         raise ModelFileError(f"{path}: no such file")
     try:
-        with path.open("rb") as file:
-            if file.read(2) != b"PK":
-                raise ModelFileError(f"{path}: needed an .npz shape model, found another format")
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
-        if isinstance(error, ModelFileError):
-            raise
-        raise ModelFileError(f"{path}: cannot be read as .npz: {error}") from None
+        return read_npz(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"{path}: {error}") from None
 
 
 def _check_header(stored: Mapping[str, NDArray[Any]], path: str | Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoform._errors import InputError
+from osteoform._npz import read_npz
 from osteoform._types import Side
 from osteoform.modeling.surface import F64, I32, check_mesh, signed_volume
 
@@ -70,10 +69,9 @@ def _read_arrays(file: Path) -> dict[str, NDArray[Any]]:
     if not file.is_file():
         raise InputError(f"{file}: no such file")
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
-        raise InputError(f"{file}: cannot be read as .npz: {error}") from None
+        arrays = read_npz(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: {error}") from None
     for name in ("vertices", "faces"):
         if name not in arrays:
             raise InputError(f"{file}: needs an array {name!r}, has {', '.join(arrays) or 'none'}")
