@@ -1,0 +1,65 @@
+"""What a reconstruction returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from osteoform._core import FitStatus
+from osteoform._types import F32, F64, Detection, Mesh, Side
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoneReconstruction:
+    """One reconstructed bone; `status` says whether to believe it.
+
+    Attributes
+    ----------
+    status
+        NOT_FOUND: the features gave no trustworthy start, and the mesh is where they point, no more.
+    confidence
+        0 to 1: share of the silhouette with a boundary times exp(-(rms / 3 mm)^2); 0 if not found.
+    mesh
+        Watertight, in the world [mm].
+    world_from_bone
+        (4, 4) pose of the bone frame (x medial for a right bone, LPS otherwise) [mm].
+    b
+        (K,) shape coefficients, N(0, 1) each.
+    vertex_sd_mm
+        (N,) standard deviation of every vertex along its normal; empty if not asked for.
+    corrections
+        (V - 1, 6) how far the further views were off: rotation vector [rad], translation [mm].
+    boundary_rms_mm, boundary_found
+        Root mean square distance at the bone from silhouette to boundary, over every silhouette
+        point in the image that has an edge within 5 mm, and the share that has one.
+    detections
+        What was taken from the detector, one per view.
+    silhouette_px, boundary_px
+        One (n, 2) array per view: projected rims, and the boundary found from each (NaN: none).
+    """
+
+    bone: str
+    side: Side
+    status: FitStatus
+    confidence: float
+    mesh: Mesh
+    world_from_bone: F64
+    b: F64 = field(repr=False)
+    vertex_sd_mm: F32 = field(repr=False)
+    corrections: F64 = field(repr=False)
+    boundary_rms_mm: float
+    boundary_found: float
+    match_quality: float
+    num_matched: float
+    iterations: int
+    detections: tuple[Detection, ...] = field(repr=False)
+    silhouette_px: tuple[F32, ...] = field(repr=False)
+    boundary_px: tuple[F32, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruction:
+    """The bones of one study and the time each stage took [ms]."""
+
+    bones: Mapping[str, BoneReconstruction]
+    timings_ms: Mapping[str, float]
