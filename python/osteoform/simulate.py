@@ -131,7 +131,7 @@ def medullary_surface(mesh: Mesh, *, shaft_mm: float, end_mm: float) -> F32:
     position = centered @ axes[:, -1]
     fraction = (position - position.min()) / np.ptp(position)
     radius = _local_radius(centered @ axes[:, :-1], fraction)
-    depth = np.full(len(points), end_mm)
+    depth = np.full(len(points), float(end_mm))
     if variances[-1] > _SHAFT_ELONGATION**2 * variances[-2]:
         ramp = (np.minimum(fraction, 1.0 - fraction) - _SHAFT_START) / (_SHAFT_FULL - _SHAFT_START)
         ramp = np.clip(ramp, 0.0, 1.0)
