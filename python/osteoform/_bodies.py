@@ -154,17 +154,22 @@ def _long_axis(points: F64) -> F64:
 
 def _section_extents(points: F64, height: F64, levels: F64) -> tuple[F64, F64]:
     """Lowest and highest of (N, 2) points near each level, (S, 2) each."""
-    half = 1.5 * (levels[1] - levels[0])
-    near = np.abs(height[None] - levels[:, None]) <= half
-    low = np.where(near[..., None], points[None], np.inf).min(axis=1)
-    high = np.where(near[..., None], points[None], -np.inf).max(axis=1)
-    empty = ~near.any(axis=1)
-    if empty.any():  # a gap between bones: carry on from the sections that have some
-        known = np.flatnonzero(~empty)
-        for extents in (low, high):
-            for k in range(2):
-                extents[:, k] = np.interp(np.arange(len(levels)), known, extents[known, k])
-    return low, high
+    section = np.rint((height - levels[0]) / (levels[1] - levels[0])).astype(np.int64)
+    low = np.full((len(levels), 2), np.inf)
+    high = np.full((len(levels), 2), -np.inf)
+    np.minimum.at(low, section, points)
+    np.maximum.at(high, section, points)
+    known = np.flatnonzero(np.isfinite(low[:, 0]))  # between bones there may be none
+    for extents in (low, high):
+        for k in range(2):
+            extents[:, k] = np.interp(np.arange(len(levels)), known, extents[known, k])
+    return _spread(low, np.minimum), _spread(high, np.maximum)
+
+
+def _spread(extents: F64, extreme: np.ufunc) -> F64:
+    """Extreme over each section and its neighbours."""
+    padded = np.pad(extents, ((1, 1), (0, 0)), mode="edge")
+    return np.asarray(extreme(extreme(padded[:-2], padded[1:-1]), padded[2:]), dtype=np.float64)
 
 
 def _smooth(values: F64, radius: int = 3) -> F64:

@@ -10,7 +10,7 @@ import numpy as np
 from osteoform import _core
 from osteoform._bodies import ellipsoid, soft_tissue_around, tube
 from osteoform._core import ConeView, InputError, SlotView
-from osteoform._types import F32, Mesh
+from osteoform._types import F32, F64, Mesh
 
 _NUM_SECTIONS = 24
 _SHAFT_ELONGATION = 2.5  # bones less elongated than this (the patella) have no shaft
@@ -171,7 +171,7 @@ def collimated_box(
     return np.where(outside, np.float32(border), image)
 
 
-def _local_radius(across: np.ndarray, fraction: np.ndarray) -> np.ndarray:
+def _local_radius(across: F64, fraction: F64) -> F64:
     """Mean distance from the middle of the section at each vertex, across (N, 2)."""
     section = np.minimum((fraction * _NUM_SECTIONS).astype(np.int64), _NUM_SECTIONS - 1)
     count = np.maximum(np.bincount(section, minlength=_NUM_SECTIONS), 1)
@@ -181,7 +181,7 @@ def _local_radius(across: np.ndarray, fraction: np.ndarray) -> np.ndarray:
     distance = np.linalg.norm(across - middle[section], axis=1)
     mean = np.bincount(section, distance, _NUM_SECTIONS) / count
     centers = (np.arange(_NUM_SECTIONS) + 0.5) / _NUM_SECTIONS
-    return np.interp(fraction, centers, mean)
+    return np.asarray(np.interp(fraction, centers, mean), dtype=np.float64)
 
 
 def _bone(mesh: Mesh, physics: Physics) -> _core.Body:

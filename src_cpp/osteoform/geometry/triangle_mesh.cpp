@@ -4,6 +4,8 @@
 #include <Eigen/Geometry>
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +25,34 @@ std::vector<DirectedEdge> directed_edges(const Faces& faces) {
   }
   return edges;
 }
+
+/// The directed edges of all faces, by the vertex that they leave.
+class OutgoingEdges {
+ public:
+  explicit OutgoingEdges(const Faces& faces)
+      : first_(faces.size() == 0 ? 1 : faces.maxCoeff() + 2, 0), ends_(faces.size()) {
+    for (Eigen::Index i = 0; i < faces.size(); ++i) ++first_[faces.data()[i] + 1];
+    std::partial_sum(first_.begin(), first_.end(), first_.begin());
+    std::vector<std::int32_t> next(first_.begin(), first_.end() - 1);
+    for (Eigen::Index f = 0; f < faces.rows(); ++f) {
+      for (int k = 0; k < 3; ++k) ends_[next[faces(f, k)]++] = faces(f, (k + 1) % 3);
+    }
+  }
+
+  std::int32_t num_points() const { return static_cast<std::int32_t>(first_.size()) - 1; }
+
+  std::span<const std::int32_t> ends(std::int32_t from) const {
+    return std::span(ends_).subspan(first_[from], first_[from + 1] - first_[from]);
+  }
+
+  std::ptrdiff_t count(std::int32_t from, std::int32_t to) const {
+    return std::ranges::count(ends(from), to);
+  }
+
+ private:
+  std::vector<std::int32_t> first_;
+  std::vector<std::int32_t> ends_;
+};
 
 }  // namespace
 
@@ -50,12 +80,13 @@ Edges unique_edges(const Faces& faces) {
 }
 
 bool is_closed(const Faces& faces) {
-  std::vector<DirectedEdge> edges = directed_edges(faces);
-  std::sort(edges.begin(), edges.end());
-  if (std::adjacent_find(edges.begin(), edges.end()) != edges.end()) return false;
-  return std::all_of(edges.begin(), edges.end(), [&](const DirectedEdge& edge) {
-    return std::binary_search(edges.begin(), edges.end(), DirectedEdge{edge.second, edge.first});
-  });
+  const OutgoingEdges edges(faces);
+  for (std::int32_t from = 0; from < edges.num_points(); ++from) {
+    for (const std::int32_t to : edges.ends(from)) {
+      if (edges.count(from, to) != 1 || edges.count(to, from) != 1) return false;
+    }
+  }
+  return true;
 }
 
 double signed_volume(const Points& vertices, const Faces& faces) {
@@ -81,8 +112,8 @@ void vertex_normals(const Points& vertices, const Faces& faces, Points& normals)
       e[k] = x[corner[1] + k] - x[corner[0] + k];
       g[k] = x[corner[2] + k] - x[corner[0] + k];
     }
-    const float area[3] = {e[1] * g[2] - e[2] * g[1], e[2] * g[0] - e[0] * g[2],
-                           e[0] * g[1] - e[1] * g[0]};
+    const float area[3] = {
+        e[1] * g[2] - e[2] * g[1], e[2] * g[0] - e[0] * g[2], e[0] * g[1] - e[1] * g[0]};
     for (const std::int32_t c : corner) {
       for (int k = 0; k < 3; ++k) n[c + k] += area[k];
     }
