@@ -125,6 +125,7 @@ FitOptions make_fit_options(int iterations,
                             double image_blur_mm,
                             double boundary_sigma_mm,
                             int points_per_view,
+                            Rims rims,
                             double feature_sigma_mm,
                             double slack_cost,
                             double shape_prior,
@@ -136,7 +137,7 @@ FitOptions make_fit_options(int iterations,
                             int num_threads,
                             bool covariance) {
   FitOptions options{iterations,       search_start_mm,   search_end_mm,      smoothing_mm,
-                     coarse_smoothing_mm, image_blur_mm,  boundary_sigma_mm,  points_per_view,
+                     coarse_smoothing_mm, image_blur_mm,  boundary_sigma_mm,  points_per_view, rims,
                      feature_sigma_mm, slack_cost,        shape_prior,        max_b,
                      calibration_sd_mm, calibration_sd_deg, depth_sd_mm,      step_tolerance_mm,
                      num_threads,      covariance};
@@ -151,7 +152,7 @@ void bind_options(py::module_& m) {
            "search_start_mm"_a = d.search_start_mm, "search_end_mm"_a = d.search_end_mm,
            "smoothing_mm"_a = d.smoothing_mm, "coarse_smoothing_mm"_a = d.coarse_smoothing_mm,
            "image_blur_mm"_a = d.image_blur_mm, "boundary_sigma_mm"_a = d.boundary_sigma_mm,
-           "points_per_view"_a = d.points_per_view, "feature_sigma_mm"_a = d.feature_sigma_mm,
+           "points_per_view"_a = d.points_per_view, "rims"_a = d.rims, "feature_sigma_mm"_a = d.feature_sigma_mm,
            "slack_cost"_a = d.slack_cost, "shape_prior"_a = d.shape_prior, "max_b"_a = d.max_b,
            "calibration_sd_mm"_a = d.calibration_sd_mm,
            "calibration_sd_deg"_a = d.calibration_sd_deg, "depth_sd_mm"_a = d.depth_sd_mm,
@@ -165,6 +166,7 @@ void bind_options(py::module_& m) {
       .def_readonly("image_blur_mm", &FitOptions::image_blur_mm)
       .def_readonly("boundary_sigma_mm", &FitOptions::boundary_sigma_mm)
       .def_readonly("points_per_view", &FitOptions::points_per_view)
+      .def_readonly("rims", &FitOptions::rims)
       .def_readonly("feature_sigma_mm", &FitOptions::feature_sigma_mm)
       .def_readonly("slack_cost", &FitOptions::slack_cost)
       .def_readonly("shape_prior", &FitOptions::shape_prior)
@@ -231,6 +233,10 @@ void bind_fit(py::module_& m) {
       .value("ITERATION_LIMIT", FitStatus::kIterationLimit)
       .value("STALLED", FitStatus::kStalled)
       .value("NOT_FOUND", FitStatus::kNotFound)
+      .finalize();
+  py::native_enum<Rims>(m, "Rims", "enum.Enum")
+      .value("ALL", Rims::kAll)
+      .value("OUTER", Rims::kOuter)
       .finalize();
   py::native_enum<Polarity>(m, "Polarity", "enum.Enum")
       .value("DARK_IS_DENSE", Polarity::kDarkIsDense)

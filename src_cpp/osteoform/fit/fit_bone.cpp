@@ -11,6 +11,7 @@
 #include "osteoform/fit/search.hpp"
 #include "osteoform/fit/terms/prior_term.hpp"
 #include "osteoform/fit/vertex_sd.hpp"
+#include "osteoform/silhouette/coverage.hpp"
 
 namespace osteoform {
 namespace {
@@ -21,6 +22,8 @@ constexpr int kRowsPerBlock = 1536;   // of the 3N coordinates
 constexpr double kLossOverWindow = 0.7;  // robust scale as a share of the search window
 constexpr double kMinMatched = 4.0;   // pairings below which a start is not believed
 constexpr double kMinQuality = 0.3;
+constexpr int kAllPoints = 1 << 20;
+constexpr double kCell_mm = 0.5;  // of the coverage grid, at the bone
 
 /// Everything that pulls the bone: features, boundary, priors.
 struct BoneProblem {
@@ -169,14 +172,28 @@ class BoneFitter {
            std::pow(options_.search_end_mm / options_.search_start_mm, share);
   }
 
+  void extract_rims(std::size_t v, int max_points, std::vector<SilhouettePoint>& points) {
+    const View view = bone_view(v);
+    if (options_.rims == Rims::kAll) {
+      extract_silhouette(view, vertices_, normals_, model_.edges, max_points,
+                         silhouette_workspace_, points);
+      return;
+    }
+    // Select after the test, not before: most rims of an opaque body may be inner ones.
+    extract_silhouette(view, vertices_, normals_, model_.edges, kAllPoints, silhouette_workspace_,
+                       points);
+    cover(view, vertices_, model_.faces, kCell_mm * scales_[v].px_per_mm, coverage_);
+    keep_outer_rims(coverage_, points);
+    thin_out(max_points, points);
+  }
+
   void search(double half_width_mm) {
     for (std::size_t v = 0; v < views_.size(); ++v) {
       if (scales_[v].fine.patch.width == 0) {
         problem_.boundary.boundaries[v].observations.clear();
         continue;
       }
-      extract_silhouette(bone_view(v), vertices_, normals_, model_.edges,
-                         options_.points_per_view, silhouette_workspace_, silhouettes_[v]);
+      extract_rims(v, options_.points_per_view, silhouettes_[v]);
       search_view(scales_[v], silhouettes_[v], half_width_mm, options_, pool_, edges_, caps_[v],
                   problem_.boundary.boundaries[v]);
     }
@@ -223,8 +240,7 @@ class BoneFitter {
     for (std::size_t v = 0; v < views_.size(); ++v) {
       if (scales_[v].fine.patch.width == 0) continue;
       BoundaryReport& boundary = result.boundaries[v];
-      extract_silhouette(bone_view(v), vertices_, normals_, model_.edges, 100000,
-                         silhouette_workspace_, boundary.silhouette);
+      extract_rims(v, kAllPoints, boundary.silhouette);
       int inside = 0;
       report_view(scales_[v], boundary.silhouette, options_, offsets_mm, boundary.found_px, inside);
       num_inside += inside;
@@ -258,6 +274,7 @@ class BoneFitter {
   FitState<double> state_, trial_;
   Points vertices_, normals_;
   SilhouetteWorkspace silhouette_workspace_;
+  Coverage coverage_;
   std::vector<std::vector<SilhouettePoint>> silhouettes_;
   std::vector<BoundaryPoint> edges_;
   std::vector<ViewScales> scales_;

@@ -8,6 +8,9 @@
 
 namespace osteoform {
 
+/// Which rims of the silhouette are searched for.
+enum class Rims { kAll, kOuter };
+
 /// How to fit. Plain data; every field has a default that works. Lengths at the bone, not the
 /// detector: a setting means the same for every image.
 struct FitOptions {
@@ -19,6 +22,7 @@ struct FitOptions {
   double image_blur_mm = 0.25;      ///< assumed blur of the image itself, for the edge bias
   double boundary_sigma_mm = 1.0;   ///< model and edge error of one silhouette point
   int points_per_view = 400;        ///< silhouette points, and what a view weighs
+  Rims rims = Rims::kAll;           ///< kOuter for opaque bodies, whose inner rims do not show
   double feature_sigma_mm = 1.0;    ///< definition error of features, added to the detector's
   double slack_cost = 9.0;          ///< of leaving a detection unmatched
   double shape_prior = 1.0;         ///< weight of |b|^2

@@ -55,6 +55,13 @@ bool place_in_image(const V& view, const Points& vertices, const Points& normals
 
 }  // namespace
 
+void thin_out(int max_points, std::vector<SilhouettePoint>& points) {
+  const auto limit = static_cast<std::size_t>(max_points);
+  if (points.size() <= limit) return;
+  for (std::size_t k = 0; k < limit; ++k) points[k] = points[k * points.size() / limit];
+  points.resize(limit);
+}
+
 void extract_silhouette(const View& view,
                         const Points& vertices,
                         const Points& normals,

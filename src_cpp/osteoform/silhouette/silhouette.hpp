@@ -38,4 +38,7 @@ void extract_silhouette(const View& view,
                         SilhouetteWorkspace& workspace,
                         std::vector<SilhouettePoint>& points);
 
+/// An even selection of at most max_points, in order.
+void thin_out(int max_points, std::vector<SilhouettePoint>& points);
+
 }  // namespace osteoform

@@ -38,7 +38,6 @@ void ShapeModel::check() const {
   require(inadequacy_mm.allFinite() && (inadequacy_mm.array() >= 0.0F).all(),
           "inadequacy_mm must be finite and not negative");
   check_faces(faces, static_cast<int>(n));
-  require(is_closed(faces), "faces must form a closed surface, wound the same way everywhere");
   const FeatureModel& f = features;
   require(f.point_modes.rows() == 3 * f.num_points() && f.point_modes.cols() == num_modes,
           "point_modes must have shape (K, F, 3) like point_mean");
