@@ -8,8 +8,6 @@
 #include <cstdint>
 #include <utility>
 
-#include "osteoform/base/clones.hpp"
-
 namespace osteoform {
 namespace {
 
@@ -99,7 +97,9 @@ void project(const SlotView<double>& view, Corner& c) {
 
 /// First pixel at or after `position`, within [0, size].
 int first_pixel(double position, int size) {
-  return static_cast<int>(std::ceil(std::clamp(position, 0.0, static_cast<double>(size))));
+  const double inside = std::clamp(position, 0.0, static_cast<double>(size));
+  const int floor = static_cast<int>(inside);
+  return floor + (inside > floor);  // std::ceil is a library call on baseline x86-64
 }
 
 /// Builds the list of triangles that cover pixel centres.
@@ -204,7 +204,7 @@ void add_span(const DepthPlane& plane,
 }
 
 /// Signed depths of one triangle, rows [first_row, end_row).
-/// @param sums  [in/out] sums of the band; sums[(v - band_row) * stride + u - box.first_u]
+/// @param sums_row  [in/out] sums of first_row, from box.first_u on; rows are box.width() apart
 template <typename V>
 void add_triangle(const V& view,
                   const std::array<Corner, 3>& corners,
