@@ -39,7 +39,10 @@ def read_correspondence(path: str | Path, *, side: Side | None = None) -> tuple[
     """
     file = Path(path)
     arrays = _read_arrays(file)
-    vertices, faces = check_collection(arrays["vertices"], arrays["faces"])
+    try:
+        vertices, faces = check_collection(arrays["vertices"], arrays["faces"])
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
     found = side or _stated_side(file, arrays)
     if found not in ("left", "right"):
         raise InputError(f"{file}: side must be 'left' or 'right', found {found!r}")
