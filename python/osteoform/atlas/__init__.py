@@ -1,0 +1,1 @@
+"""Bones that are built from tables of anatomical measurements."""
