@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from osteoform import InputError
 from osteoform.modeling.build import build_model
 from osteoform.modeling.correspondence import read_correspondence

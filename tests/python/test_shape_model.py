@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import suppress
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
 from osteoform import InputError, ModelFileError, ShapeModel, load_model
 from osteoform._models import shipped_models
 from osteoform._split import held_out
@@ -179,10 +181,8 @@ def test_damaged_file(path: Path, rng: np.random.Generator) -> None:
         for at in rng.integers(0, len(data), size=20):
             damaged[at] = rng.integers(0, 256)
         path.write_bytes(damaged)
-        try:
-            ShapeModel.load(path)
-        except ModelFileError as error:
-            assert str(path) in str(error)
+        with suppress(ModelFileError):
+            assert np.isfinite(ShapeModel.load(path).modes).all()
 
 
 def test_pickled_arrays_are_refused(path: Path) -> None:
