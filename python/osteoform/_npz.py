@@ -16,5 +16,5 @@ def read_npz(data: bytes) -> dict[str, NDArray[Any]]:
     try:
         with np.load(BytesIO(data), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except Exception as error:  # zip, zlib and header parsing raise whatever damage leads to
+    except Exception as error:  # noqa: BLE001 - zip, zlib and the headers raise anything
         raise ValueError(f"cannot be read as .npz: {error}") from None

@@ -72,7 +72,7 @@ def _check_size(columns: int, rows: int, name: str) -> None:
 def _read_npy(file: Path) -> NDArray[np.generic]:
     try:
         mapped = np.load(file, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # the header is parsed as Python: damage raises anything
+    except Exception as error:  # noqa: BLE001 - the header is parsed as Python
         raise StudyError(f"{file}: cannot be read as .npy: {error}") from None
     if not isinstance(mapped, np.ndarray) or mapped.ndim != 2:
         raise StudyError(
@@ -99,7 +99,7 @@ def _read_pillow(file: Path) -> NDArray[np.generic]:
         raise StudyError(f"{file}: needed an image, found a format that is not one") from None
     except Image.DecompressionBombError as error:
         raise StudyError(f"{file}: needed a smaller image: {error}") from None
-    except Exception as error:  # decoders raise whatever a damaged file leads them to
+    except Exception as error:  # noqa: BLE001 - damage makes decoders raise anything
         raise StudyError(f"{file}: the image is truncated or damaged: {error}") from None
 
 
