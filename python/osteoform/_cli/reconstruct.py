@@ -1,0 +1,210 @@
+"""`osteoform reconstruct` and `osteoform detect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from osteoform._cli.console import (
+    number,
+    print_table,
+    progress,
+    split_names,
+    stderr,
+    write_json,
+)
+from osteoform._cli.options import (
+    BonesOption,
+    DetectorOption,
+    JsonOption,
+    ModelOption,
+    OutOption,
+    ThreadsOption,
+    choose_models,
+    fit_options,
+    open_detector,
+)
+from osteoform._output import check_folder, staged_folder
+from osteoform._types import BONES
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from osteoform._types import Detection
+
+StudyArgument = Annotated[
+    Path,
+    typer.Argument(metavar="STUDY", help="Study file (JSON), or a folder with study.json."),
+]
+
+
+def reconstruct(
+    study: StudyArgument,
+    out: OutOption,
+    bones: BonesOption = None,
+    model: ModelOption = None,
+    detector: DetectorOption = None,
+    threads: ThreadsOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Reconstruct bones in 3D from the calibrated X-rays of a study.
+
+    Writes reconstruction.json, BONE.ply (world of the study, mm) and overlay_VIEW.png.
+    """
+    check_folder(out)
+    with progress("reading the study"):
+        from osteoform._reconstruct import reconstruct as run
+        from osteoform._report import write_reconstruction
+        from osteoform.io.study import read_study
+
+        read = read_study(study)
+        models = choose_models(model, split_names(bones), read.bones)
+    left_out = [bone for bone in read.bones if bone not in models]
+    if left_out and bones is None:
+        stderr.print(f"no model of {', '.join(left_out)}: not reconstructed", highlight=False)
+    with progress("reconstructing"):
+        found = run(
+            read.views,
+            side=read.side,
+            bones=tuple(models),
+            models=models,
+            detector=open_detector(detector),
+            options=fit_options(threads),
+        )
+    with progress("drawing"), staged_folder(out) as folder:
+        values = write_reconstruction(folder, found, read.views, models)
+    write_json(values, json)
+    print_bones(values, title=f"{study}: {read.side} leg, {len(read.views)} views", json=json)
+
+
+def print_bones(values: dict[str, Any], *, title: str, json: str | None) -> None:
+    """Print one row per bone of reconstruction.json."""
+    rows = [
+        [
+            name,
+            bone["status"],
+            number(bone["confidence"]),
+            number(bone["boundary_rms_mm"]),
+            number(100.0 * bone["boundary_found"], 0),
+            number(bone["mean_vertex_sd_mm"]),
+        ]
+        for name, bone in values["bones"].items()
+    ]
+    columns = [
+        "bone",
+        "status",
+        "confidence",
+        "boundary RMS [mm]",
+        "boundary found [%]",
+        "expected error [mm]",
+    ]
+    print_table(title, columns, rows, json_target=json)
+    times = {k: v for k, v in values["timings_ms"].items()}
+    print_table(
+        "time [ms]", list(times), [[number(t, 1) for t in times.values()]], json_target=json
+    )
+
+
+def detect(
+    study: StudyArgument,
+    out: OutOption,
+    bones: BonesOption = None,
+    detector: DetectorOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Show what the detector sees in the X-rays of a study, without reconstructing.
+
+    Writes detections.json (pixels of the images) and overlay_VIEW.png.
+    """
+    check_folder(out)
+    with progress("reading the study"):
+        from osteoform._detect import shipped_detector
+        from osteoform.io.study import read_study
+
+        read = read_study(study)
+        network = open_detector(detector) or shipped_detector()
+    wanted = split_names(bones) or read.bones
+    values: dict[str, Any] = {"views": {}}
+    rows: list[list[str]] = []
+    with progress("detecting", len(read.views)) as step, staged_folder(out) as folder:
+        for view in read.views:
+            best = network(view, side=read.side, bones=wanted)[0]
+            values["views"][view.name] = {
+                bone: _detection_values(best[bone], network.facts.points[bone]) for bone in best
+            }
+            _save_overlay(folder, view, best, network.facts)
+            rows += [_detection_row(view.name, best[bone]) for bone in best]
+            step()
+        write_json(values, str(folder / "detections.json"))
+    write_json(values, json)
+    columns = ["view", "bone", "confidence", "points", "ellipses", "median sigma [px]"]
+    print_table(f"{study}: detected", columns, rows, json_target=json)
+
+
+def _save_overlay(folder: Path, view: Any, reading: Any, facts: Any) -> None:
+    import numpy as np
+
+    from osteoform._draw import OverlayBone, draw_overlay, save_png
+    from osteoform._report import overlay_name
+
+    nothing = np.zeros((0, 2))
+    parts = [
+        OverlayBone(
+            detection=reading[bone],
+            point_names=facts.points[bone],
+            ellipsoid_names=facts.ellipsoids[bone],
+            silhouette_px=nothing,
+            boundary_px=nothing,
+        )
+        for bone in BONES
+        if bone in reading
+    ]
+    save_png(draw_overlay(view, parts), folder / overlay_name(view.name))
+
+
+def _detection_values(detection: Detection, names: Any) -> dict[str, Any]:
+    best = detection.class_probability.argmax(axis=1) if len(detection.points_px) else []
+    return {
+        "box_px": _finite(detection.box_px),
+        "box_confidence": float(detection.box_confidence),
+        "points": [
+            {
+                "name": names[index],
+                "px": detection.points_px[row].tolist(),
+                "sigma_px": float(detection.sigma_px[row]),
+                "probability": float(detection.class_probability[row, index]),
+            }
+            for row, index in enumerate(best)
+        ],
+        "ellipses": [
+            {
+                "index": int(detection.ellipse_ids[row]),
+                "center_px": detection.ellipse_center_px[row].tolist(),
+                "shape_px2": detection.ellipse_shape_px2[row].tolist(),
+                "sigma_px": float(detection.ellipse_sigma_px[row]),
+            }
+            for row in range(len(detection.ellipse_ids))
+        ],
+    }
+
+
+def _finite(values: np.ndarray) -> list[float] | None:
+    import numpy as np
+
+    return values.tolist() if np.all(np.isfinite(values)) else None
+
+
+def _detection_row(view: str, detection: Detection) -> list[str]:
+    import numpy as np
+
+    sigma = float(np.median(detection.sigma_px)) if len(detection.sigma_px) else None
+    return [
+        view,
+        detection.bone,
+        number(float(detection.box_confidence)),
+        str(len(detection.points_px)),
+        str(len(detection.ellipse_ids)),
+        number(sigma, 1),
+    ]

@@ -1,0 +1,159 @@
+"""`osteoform train`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from osteoform._cli.console import number, print_table, progress, write_json
+from osteoform._cli.options import JsonOption, SeedOption
+from osteoform._errors import InputError, MissingExtraError
+from osteoform._output import check_file, check_folder, staged_file
+
+if TYPE_CHECKING:
+    from osteoform.train.loop import TrainingReport
+    from osteoform.train.validate import DetectorScore
+
+_VALIDATION_SEED_OFFSET = 1_000_003
+
+
+def train(
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="Folder with *_left_BONE.npz: legs in correspondence, axes LPS [mm].",
+        ),
+    ],
+    work: Annotated[
+        Path, typer.Option("--work", metavar="DIR", help="Where scenes and checkpoint.pt go.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="The network file to write (.onnx).")
+    ],
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", min=0.0, help="Stop after this many minutes.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Stop after this many steps.")
+    ] = None,
+    seed: SeedOption = 0,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of PyTorch.")] = 2,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint in --work.")
+    ] = False,
+    images: Annotated[
+        int,
+        typer.Option("--images", min=10, help="Images of held-out people to measure it on."),
+    ] = 300,
+    json: JsonOption = None,
+) -> None:
+    """Train the feature detector on simulated X-rays (extra `train`: PyTorch).
+
+    The people in the package's split never enter it; on them the finished network is measured and
+    its uncertainties are calibrated. Give --minutes or --steps.
+    """
+    _check(data, work, out, minutes, steps, resume=resume)
+    from osteoform.train.loop import run_training
+
+    with progress("training", 1000) as step:
+
+        def show(share: float, line: str) -> None:
+            step.set(round(1000 * share), line)
+
+        report = run_training(
+            data=data,
+            out=work,
+            minutes=minutes,
+            steps=steps,
+            seed=seed,
+            threads=threads,
+            resume=resume,
+            progress=show,
+        )
+    with progress("measuring on people held out"), staged_file(out) as path:
+        score = _export(report, path, data=data, num_images=images)
+    values = {
+        "training": {**asdict(report), "checkpoint": report.checkpoint.name},
+        "score": asdict(score),
+    }
+    write_json(values, json)
+    _print(values, json)
+
+
+def _check(
+    data: Path,
+    work: Path,
+    out: Path,
+    minutes: float | None,
+    steps: int | None,
+    *,
+    resume: bool,
+) -> None:
+    missing = [name for name in ("torch", "onnx") if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f"training needs {' and '.join(missing)}: pip install 'osteoform[train]'"
+        )
+    if (minutes is None) == (steps is None):
+        raise InputError("give either --minutes or --steps")
+    if not data.is_dir():
+        raise InputError(f"--data must be a folder, found none at {data}")
+    if resume and not (work / "checkpoint.pt").is_file():
+        raise InputError(f"--resume needs {work / 'checkpoint.pt'}, found none")
+    check_folder(work)
+    check_file(out)
+
+
+def _export(report: TrainingReport, path: Path, *, data: Path, num_images: int) -> DetectorScore:
+    """Write the network twice: to measure it, and with the calibration that came of it."""
+    from osteoform._detect import OnnxDetector
+    from osteoform.train.export import Calibration, export_onnx
+    from osteoform.train.loop import load_network
+    from osteoform.train.validate import validate
+
+    origin = (
+        f"osteoform train, {report.steps} steps, {report.images_seen} images, "
+        f"people {', '.join(map(str, report.people))}"
+    )
+    network = load_network(report.checkpoint)
+    export_onnx(network, path, calibration=Calibration(), origin=origin, seed=report.seed)
+    score = validate(
+        OnnxDetector(path),
+        data=data,
+        num_images=num_images,
+        seed=report.seed + _VALIDATION_SEED_OFFSET,
+    )
+    export_onnx(network, path, calibration=score.calibration, origin=origin, seed=report.seed)
+    return score
+
+
+def _print(values: dict[str, Any], json: str | None) -> None:
+    rows = [
+        [
+            bone["bone"],
+            number(bone["median_px"]),
+            number(bone["median_mm"]),
+            number(100.0 * bone["found_share"], 0),
+            number(100.0 * bone["false_share"], 0),
+            number(bone["box_iou"]),
+            number(100.0 * bone["size_error"], 1),
+        ]
+        for bone in values["score"]["bones"]
+    ]
+    columns = [
+        "bone",
+        "median error [px]",
+        "median error [mm]",
+        "found [%]",
+        "false [%]",
+        "box IoU",
+        "ellipse radius [%]",
+    ]
+    title = f"{values['training']['steps']} steps; people held out"
+    print_table(title, columns, rows, json_target=json)
