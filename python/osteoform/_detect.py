@@ -1,0 +1,130 @@
+"""Bones, feature points and feature ellipses in an image, by an ONNX network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osteoform._errors import DetectionError, MissingExtraError
+from osteoform._network_file import NetworkFacts, read_facts
+from osteoform._normalize import NormalizedImage, normalize, pad_to_multiple
+from osteoform._peaks import Frame, NetworkOutput, Reading
+from osteoform._types import F32, Detection, Side, XrayView
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+
+class OnnxDetector:
+    """The detector of the package: see `osteoform.train` for how it came to be.
+
+    The network knows right legs only, so left images are mirrored; it knows upright legs only, so
+    an image is read at its four quarter turns. All answers are in pixels of the original image.
+
+    Parameters
+    ----------
+    path
+        The ONNX file; None means the shipped one.
+    num_threads
+        Threads of onnxruntime.
+
+    Raises
+    ------
+    DetectionError
+        The file is missing, unreadable or of another version.
+    MissingExtraError
+        onnxruntime is not installed.
+    """
+
+    def __init__(self, path: Path | None = None, *, num_threads: int = 2) -> None:
+        if path is None:
+            with as_file(files("osteoform").joinpath("data/detector.onnx")) as shipped:
+                self._session = _open_session(shipped, num_threads)
+        else:
+            self._session = _open_session(path, num_threads)
+        self._facts = read_facts(self._session)
+
+    @property
+    def facts(self) -> NetworkFacts:
+        """Names of the features, sizes and calibration, as the file has them."""
+        return self._facts
+
+    def __call__(
+        self, view: XrayView, *, side: Side, bones: Sequence[str]
+    ) -> Sequence[Mapping[str, Detection]]:
+        """Read one image at its quarter turns, best reading first.
+
+        Returns
+        -------
+        Sequence of mappings from bone to Detection
+            Four readings, or eight where the polarity of the image is unknown. Bones that were
+            not seen have an empty detection.
+        """
+        unknown = sorted(set(bones) - set(self._facts.points))
+        if unknown:
+            raise DetectionError(f"the detector knows {list(self._facts.points)}, not {unknown}")
+        polarities = ("dark_is_dense", "bright_is_dense")
+        readings: list[tuple[float, Mapping[str, Detection]]] = []
+        for polarity in (view.polarity,) if view.polarity else polarities:
+            image = normalize(
+                view.pixels,
+                dark_is_dense=polarity == "dark_is_dense",
+                size_px=self._facts.input_px,
+            )
+            readings += self._read_turns(image, mirrored=side == "left", bones=bones)
+        readings.sort(key=lambda reading: -reading[0])
+        return [reading for _, reading in readings]
+
+    def _read_turns(
+        self, image: NormalizedImage, *, mirrored: bool, bones: Sequence[str]
+    ) -> list[tuple[float, Mapping[str, Detection]]]:
+        upright = image.values[:, ::-1] if mirrored else image.values
+        readings: list[tuple[float, Mapping[str, Detection]]] = []
+        for turns in ((0, 2), (1, 3)):
+            batch = [pad_to_multiple(np.rot90(upright, k), self._facts.multiple_px) for k in turns]
+            for k, output in zip(turns, self.run(np.stack(batch)), strict=True):
+                frame = Frame.of(image, quarter_turns=k, mirrored=mirrored)
+                reading = Reading.of(output, self._facts.stride_px)
+                found = {bone: reading.detection(bone, frame, self._facts) for bone in bones}
+                readings.append((reading.score, found))
+        return readings
+
+    def run(self, images: F32) -> list[NetworkOutput]:
+        """Run the network on normalised, padded images (B, H, W)."""
+        fed = np.ascontiguousarray(images[:, None], np.float32)
+        heat, shape, box = self._session.run(["heat", "shape", "box"], {"image": fed})
+        return [
+            NetworkOutput(heat=h, shape=s.reshape(-1, 3, *s.shape[1:]), box=b)
+            for h, s, b in zip(heat, shape, box, strict=True)
+        ]
+
+
+@lru_cache(maxsize=1)
+def shipped_detector() -> OnnxDetector:
+    """The detector that comes with the package, opened once."""
+    return OnnxDetector()
+
+
+def _open_session(path: Path, num_threads: int) -> onnxruntime.InferenceSession:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtraError(
+            "detection needs onnxruntime: pip install onnxruntime, or pass features="
+        ) from error
+    if not path.is_file():
+        raise DetectionError(f"detector network {path} does not exist")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise DetectionError(f"{path} is not a readable ONNX network: {error}") from error

@@ -1,0 +1,126 @@
+"""What a detector's ONNX file must hold, checked once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from osteoform._errors import DetectionError
+from osteoform._normalize import NORMALIZATION
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+_FORMAT, _VERSION = "osteoform detector", "1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFacts:
+    """Names and numbers that go with the network.
+
+    Heat channels come bone by bone: the bone's points, then the centres of its ellipsoids.
+    `stride_px` is the side of a heat cell and `heat_sigma_px` the blur that training added.
+    """
+
+    points: Mapping[str, tuple[str, ...]]
+    ellipsoids: Mapping[str, tuple[str, ...]]
+    input_px: int
+    multiple_px: int
+    stride_px: int
+    heat_sigma_px: float
+    sigma_scale: float
+    sigma_floor_px: float
+    origin: str
+
+    @property
+    def num_heat(self) -> int:
+        return sum(len(names) for part in (self.points, self.ellipsoids) for names in part.values())
+
+    @property
+    def num_ellipses(self) -> int:
+        return sum(len(names) for names in self.ellipsoids.values())
+
+    def heat_channels(self, bone: str) -> tuple[slice, slice]:
+        """Channels of the bone's points and of its ellipsoids' centres."""
+        start = 0
+        for other, names in self.points.items():
+            middle = start + len(names)
+            end = middle + len(self.ellipsoids[other])
+            if other == bone:
+                return slice(start, middle), slice(middle, end)
+            start = end
+        raise KeyError(bone)
+
+    def ellipse_channels(self, bone: str) -> slice:
+        """Places of the bone's ellipsoids among all ellipsoids."""
+        start = 0
+        for other, names in self.ellipsoids.items():
+            if other == bone:
+                return slice(start, start + len(names))
+            start += len(names)
+        raise KeyError(bone)
+
+
+def read_facts(session: onnxruntime.InferenceSession) -> NetworkFacts:
+    """Read the metadata and check names, types and shapes of inputs and outputs."""
+    stored = session.get_modelmeta().custom_metadata_map
+    for key, needed in (
+        ("format", _FORMAT),
+        ("version", _VERSION),
+        ("normalization", NORMALIZATION),
+    ):
+        if stored.get(key) != needed:
+            raise DetectionError(f"detector network: {key} is {stored.get(key)!r}, need {needed!r}")
+    try:
+        facts = _parse(stored)
+    except (KeyError, ValueError, AttributeError, TypeError) as error:
+        raise DetectionError(f"detector network: metadata cannot be read: {error!r}") from error
+    _check_signature(session, facts)
+    return facts
+
+
+def _parse(stored: Mapping[str, str]) -> NetworkFacts:
+    points, ellipsoids = (
+        {bone: tuple(names) for bone, names in json.loads(stored[key]).items()}
+        for key in ("points", "ellipsoids")
+    )
+    if list(points) != list(ellipsoids):
+        raise ValueError("points and ellipsoids are of different bones")
+    return NetworkFacts(
+        points=points,
+        ellipsoids=ellipsoids,
+        input_px=int(stored["input_px"]),
+        multiple_px=int(stored["multiple_px"]),
+        stride_px=int(stored["stride_px"]),
+        heat_sigma_px=float(stored["heat_sigma_px"]),
+        sigma_scale=float(stored["sigma_scale"]),
+        sigma_floor_px=float(stored["sigma_floor_px"]),
+        origin=stored["origin"],
+    )
+
+
+def _check_signature(session: onnxruntime.InferenceSession, facts: NetworkFacts) -> None:
+    """Fixed dimensions must agree; free ones (names) are not compared."""
+    needed = {
+        "image": (None, 1, None, None),
+        "heat": (None, facts.num_heat, None, None),
+        "shape": (None, 3 * facts.num_ellipses, None, None),
+        "box": (None, len(facts.points), 5),
+    }
+    found = {x.name: x for x in (*session.get_inputs(), *session.get_outputs())}
+    if set(found) != set(needed):
+        raise DetectionError(
+            f"detector network: inputs and outputs are {sorted(found)}, need {sorted(needed)}"
+        )
+    for name, shape in needed.items():
+        value = found[name]
+        agrees = len(value.shape) == len(shape) and all(
+            want is None or not isinstance(got, int) or got == want
+            for got, want in zip(value.shape, shape, strict=True)
+        )
+        if value.type != "tensor(float)" or not agrees:
+            raise DetectionError(
+                f"detector network: {name} is {value.type} {value.shape}, need float {shape}"
+            )

@@ -1,0 +1,224 @@
+"""From the network's maps to detections in pixels of the original image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteoform._network_file import NetworkFacts
+from osteoform._normalize import NormalizedImage
+from osteoform._types import F32, F64, Detection
+
+MIN_MASS = 0.2
+
+_REACH = 2
+_NUM_PEAKS = 2
+_SAME_PLACE_CELLS = 2.0
+_CLASS_FLOOR = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOutput:
+    """One image's maps: heat (P, h, w) probabilities, shape (E, 3, h, w) and box (bones, 5) px."""
+
+    heat: F32 = field(repr=False)
+    shape: F32 = field(repr=False)
+    box: F32 = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """Original pixels of network pixels: original = matrix @ network + offset."""
+
+    matrix: F64
+    offset: F64
+    size_px: tuple[float, float]
+
+    @staticmethod
+    def of(image: NormalizedImage, *, quarter_turns: int, mirrored: bool) -> Frame:
+        """Undo np.rot90(..., quarter_turns), the mirror and the shrinking, in this order."""
+        rows, columns = image.values.shape
+        turn = {
+            0: ([[1, 0], [0, 1]], [0, 0]),
+            1: ([[0, -1], [1, 0]], [columns - 1, 0]),
+            2: ([[-1, 0], [0, -1]], [columns - 1, rows - 1]),
+            3: ([[0, 1], [-1, 0]], [0, rows - 1]),
+        }[quarter_turns % 4]
+        matrix, offset = np.array(turn[0], np.float64), np.array(turn[1], np.float64)
+        if mirrored:
+            matrix[0] *= -1
+            offset[0] = columns - 1 - offset[0]
+        scale = np.asarray(image.source_px_per_px)
+        return Frame(
+            matrix=scale[:, None] * matrix,
+            offset=image.to_source(offset),
+            size_px=(float(columns * scale[0]), float(rows * scale[1])),
+        )
+
+    @property
+    def scale(self) -> float:
+        """Original pixels per network pixel."""
+        return float(np.sqrt(abs(np.linalg.det(self.matrix))))
+
+    def points(self, network_px: F64) -> F64:
+        """Map points (..., 2)."""
+        return network_px @ self.matrix.T + self.offset
+
+    def shapes(self, network_px2: F64) -> F64:
+        """Map matrices of squared semi-axes (..., 2, 2)."""
+        return self.matrix @ network_px2 @ self.matrix.T
+
+    def box(self, network_px: F64) -> F64:
+        """Map a box u0, v0, u1, v1 and cut it at the image."""
+        corners = self.points(network_px.reshape(2, 2))
+        limited = np.clip(corners, -0.5, np.asarray(self.size_px) - 0.5)
+        return np.concatenate([limited.min(0), limited.max(0)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peaks:
+    """The strongest places of every channel.
+
+    Attributes
+    ----------
+    at_px
+        (P, 2): network pixels.
+    mass
+        (P,): probability within the window about the peak.
+    spread_px
+        (P,): root mean square extent of the window's probability, per axis.
+    windows
+        (P, 2, 25): rows and columns of the window's cells in the padded map.
+    """
+
+    at_px: F64
+    mass: F64
+    spread_px: F64
+    windows: NDArray[np.intp]
+
+
+def find_peaks(padded: F32, stride_px: int) -> Peaks:
+    """Find the highest cell of every channel and refine it by the mean over its window.
+
+    `padded` (P, h + 4, w + 4) has a border of two empty cells.
+    """
+    channels, _, columns = padded.shape
+    best = padded.reshape(channels, -1).argmax(1)
+    row = np.clip(best // columns, _REACH, padded.shape[1] - 1 - _REACH)
+    column = np.clip(best % columns, _REACH, columns - 1 - _REACH)
+    steps = np.arange(-_REACH, _REACH + 1)
+    dv, du = (d.ravel() for d in np.meshgrid(steps, steps, indexing="ij"))
+    windows = np.stack([row[:, None] + dv, column[:, None] + du], 1)
+    weight = padded[np.arange(channels)[:, None], windows[:, 0], windows[:, 1]].astype(np.float64)
+    mass = weight.sum(1)
+    share = weight / np.maximum(mass, 1e-12)[:, None]
+    mean = np.stack([share @ du, share @ dv], 1)
+    variance = 0.5 * (share @ (du**2 + dv**2) - (mean**2).sum(1))
+    cells = mean + np.stack([column, row], 1) - _REACH
+    return Peaks(
+        at_px=(cells + 0.5) * stride_px - 0.5,
+        mass=mass,
+        spread_px=np.sqrt(np.maximum(variance, 0.0)) * stride_px,
+        windows=windows,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """All peaks of one network output."""
+
+    output: NetworkOutput
+    padded: F32 = field(repr=False)
+    peaks: tuple[Peaks, ...]
+
+    @staticmethod
+    def of(output: NetworkOutput, stride_px: int) -> Reading:
+        """Find the first and the second peak of every channel."""
+        padded = np.pad(output.heat, ((0, 0), (_REACH, _REACH), (_REACH, _REACH)))
+        remaining, peaks = padded.copy(), []
+        for _ in range(_NUM_PEAKS):
+            found = find_peaks(remaining, stride_px)
+            peaks.append(found)
+            every = np.arange(len(remaining))[:, None]
+            remaining[every, found.windows[:, 0], found.windows[:, 1]] = 0.0
+        return Reading(output=output, padded=padded, peaks=tuple(peaks))
+
+    @property
+    def score(self) -> float:
+        """Number of features found, each counted by its probability."""
+        mass = self.peaks[0].mass
+        return float(mass[mass >= MIN_MASS].sum())
+
+    def detection(self, bone: str, frame: Frame, facts: NetworkFacts) -> Detection:
+        """What was seen of one bone, in original pixels."""
+        points, centers = facts.heat_channels(bone)
+        channels, kept = self._kept(points, facts.stride_px)
+        found = [self.peaks[k] for k in kept]
+        at = np.array([p.at_px[c] for p, c in zip(found, channels, strict=True)]).reshape(-1, 2)
+        spread = np.array([p.spread_px[c] for p, c in zip(found, channels, strict=True)])
+        windows = [p.windows[c] for p, c in zip(found, channels, strict=True)]
+        seen, shapes = self.ellipses(centers, facts.ellipse_channels(bone))
+        first = self.peaks[0]
+        *box, confidence = self.output.box[list(facts.points).index(bone)].astype(np.float64)
+        return Detection(
+            bone=bone,
+            box_px=frame.box(np.array(box)) if confidence >= MIN_MASS else np.full(4, np.nan),
+            box_confidence=float(confidence),
+            points_px=frame.points(at),
+            sigma_px=_sigma(spread, frame, facts),
+            class_probability=self._classes(windows, points),
+            ellipse_ids=(seen - centers.start).astype(np.int32),
+            ellipse_center_px=frame.points(first.at_px[seen]),
+            ellipse_shape_px2=frame.shapes(shapes),
+            ellipse_sigma_px=_sigma(first.spread_px[seen], frame, facts),
+        )
+
+    def _kept(self, points: slice, stride_px: int) -> tuple[list[int], list[int]]:
+        """Channels and ranks of the peaks to report.
+
+        A second peak counts where no other feature of the bone claims the place: it is then a
+        doubt, not an exchange of two features' names, which the class probabilities tell.
+        """
+        first, second = self.peaks
+        channels = [c for c in range(points.start, points.stop) if first.mass[c] >= MIN_MASS]
+        ranks, taken = [0] * len(channels), [first.at_px[c] for c in channels]
+        for c in range(points.start, points.stop):
+            away = [np.linalg.norm(second.at_px[c] - place) for place in taken]
+            if second.mass[c] >= MIN_MASS and min(away) > _SAME_PLACE_CELLS * stride_px:
+                channels.append(c)
+                ranks.append(1)
+                taken.append(second.at_px[c])
+        return channels, ranks
+
+    def _classes(self, windows: Sequence[NDArray[np.intp]], points: slice) -> F64:
+        """Probability (n, F) of each place to be each of the bone's feature points."""
+        names = points.stop - points.start
+        heat = self.padded[points]
+        masses = [heat[:, rows, columns].sum(1) for rows, columns in windows]
+        likely = np.array(masses, np.float64).reshape(-1, names) + _CLASS_FLOOR
+        probability: F64 = likely / np.maximum(likely.sum(1, keepdims=True), 1.0)
+        return probability
+
+    def ellipses(self, centers: slice, shapes: slice) -> tuple[NDArray[np.intp], F64]:
+        """Heat channels of the ellipses seen and their matrices (m, 2, 2) in network pixels^2."""
+        first = self.peaks[0]
+        seen = np.flatnonzero(first.mass[centers] >= MIN_MASS) + centers.start
+        squared = np.zeros((len(seen), 2, 2))
+        for i, channel in enumerate(seen):
+            rows, columns = first.windows[channel]
+            weight = self.padded[channel, rows, columns]
+            maps = np.pad(
+                self.output.shape[shapes][channel - centers.start], ((0, 0), (2, 2), (2, 2))
+            )
+            s11, s22, s12 = maps[:, rows, columns] @ weight / weight.sum()
+            root = np.array([[s11, s12], [s12, s22]], np.float64)
+            squared[i] = root @ root.T
+        return seen, squared
+
+
+def _sigma(spread_px: F64, frame: Frame, facts: NetworkFacts) -> F64:
+    network_px = np.hypot(facts.sigma_scale * spread_px, facts.sigma_floor_px)
+    return np.asarray(network_px * frame.scale, np.float64)

@@ -1,0 +1,98 @@
+"""From a trained network to one ONNX file that says what it is."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from osteoform import _normalize
+from osteoform.train.losses import HEAT_SIGMA_CELLS
+from osteoform.train.network import LENGTH_UNIT_PX, STRIDE, Channels, FeatureNet
+
+FORMAT = "osteoform detector"
+VERSION = "1"
+_OPSET = 17
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """sd [px] of a point = sqrt((scale * spread)^2 + floor^2), as measured on people held out."""
+
+    sigma_scale: float = 1.0
+    sigma_floor_px: float = 1.0
+
+
+class _Deployed(nn.Module):
+    """The network with its distributions normalised."""
+
+    def __init__(self, net: FeatureNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return heat (B, P, h, w) probabilities, shape (B, 3E, h, w), box (B, bones, 5)."""
+        read = self.net(image)
+        logits = torch.cat([read.heat.flatten(2), read.absent[..., None]], 2)
+        heat = torch.softmax(logits, 2)[..., :-1].reshape(read.heat.shape)
+        box = torch.cat([read.box * LENGTH_UNIT_PX, read.presence.sigmoid()[..., None]], 2)
+        return heat, read.shape.flatten(1, 2) * LENGTH_UNIT_PX, box
+
+
+def export_onnx(
+    net: FeatureNet, path: Path, *, calibration: Calibration, origin: str, seed: int
+) -> None:
+    """Write the network with its weights, names and calibration; `origin` tells what made it."""
+    import onnx
+
+    part = path.with_suffix(".part")
+    _trace(_Deployed(net).eval(), part)
+    model = onnx.load(str(part))
+    onnx.helper.set_model_props(model, metadata(calibration=calibration, origin=origin, seed=seed))
+    onnx.save(model, str(part))
+    part.rename(path)
+
+
+def _trace(deployed: nn.Module, path: Path) -> None:
+    with warnings.catch_warnings():
+        # The tracing exporter warns that a newer one exists.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            deployed,
+            (torch.zeros(1, 1, _normalize.INPUT_PX, _normalize.INPUT_PX),),
+            str(path),
+            input_names=["image"],
+            output_names=["heat", "shape", "box"],
+            dynamic_axes={
+                "image": {0: "batch", 2: "height", 3: "width"},
+                "heat": {0: "batch", 2: "rows", 3: "columns"},
+                "shape": {0: "batch", 2: "rows", 3: "columns"},
+                "box": {0: "batch"},
+            },
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+
+
+def metadata(*, calibration: Calibration, origin: str, seed: int) -> dict[str, str]:
+    """What the file says of itself; all that use needs to know."""
+    channels = Channels.of_contract()
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "normalization": _normalize.NORMALIZATION,
+        "input_px": str(_normalize.INPUT_PX),
+        "multiple_px": str(_normalize.MULTIPLE_PX),
+        "stride_px": str(STRIDE),
+        "heat_sigma_px": str(HEAT_SIGMA_CELLS * STRIDE),
+        "sigma_scale": str(calibration.sigma_scale),
+        "sigma_floor_px": str(calibration.sigma_floor_px),
+        "points": json.dumps({bone: list(names) for bone, names in channels.points.items()}),
+        "ellipsoids": json.dumps({b: list(names) for b, names in channels.ellipsoids.items()}),
+        "origin": origin,
+        "seed": str(seed),
+    }

@@ -1,0 +1,156 @@
+"""Random legs for training: people mixed, deformed, scaled and bent at the knee.
+
+Everything is in one right-leg frame: x medial, y posterior, z proximal [mm].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.random import Generator
+
+from osteoform._errors import OsteoformError
+from osteoform._types import BONES, F32, F64, I32
+from osteoform.modeling.features import FeatureDefinition, define_features
+
+PELVIS = "pelvis"
+
+_SCALE = (0.88, 1.15)
+_STRETCH = 0.03
+_NUM_WAVES = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class LegAtlas:
+    """Legs of several people in correspondence.
+
+    `vertices[part]` is (people, N, 3), `faces[part]` (M, 3); parts are the bones and the pelvis.
+    """
+
+    vertices: Mapping[str, F64]
+    faces: Mapping[str, I32]
+    features: Mapping[str, FeatureDefinition]
+
+    @property
+    def num_people(self) -> int:
+        return len(self.vertices["femur"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leg:
+    """One posed leg: vertices (N, 3) of every part."""
+
+    vertices: Mapping[str, F64]
+
+    def transformed(self, parts: Sequence[str], turn: F64, center: F64, shift: F64) -> Leg:
+        """Turn `parts` about `center` and shift them."""
+        moved = dict(self.vertices)
+        for part in parts:
+            moved[part] = (moved[part] - center) @ turn.T + center + shift
+        return Leg(vertices=moved)
+
+
+def load_atlas(folder: Path, people: Sequence[int]) -> LegAtlas:
+    """Read left legs (`*_left_<part>.npz`: vertices (P, N, 3), faces (M, 3)) and mirror them."""
+    vertices, faces = {}, {}
+    for part in (*BONES, PELVIS):
+        found = sorted(folder.glob(f"*_left_{part}.npz"))
+        if len(found) != 1:
+            raise OsteoformError(f"{folder}: need one *_left_{part}.npz, found {len(found)}")
+        with np.load(found[0], allow_pickle=False) as stored:
+            vertices[part] = stored["vertices"][list(people)] * np.array([-1.0, 1.0, 1.0])
+            faces[part] = np.ascontiguousarray(stored["faces"][:, ::-1], dtype=np.int32)
+    features = {b: define_features(b, vertices[b].mean(0), faces[b]) for b in BONES}
+    knees = np.stack([knee_axis(features["femur"], v)[0] for v in vertices["femur"]])
+    centred = {part: v - knees[:, None] for part, v in vertices.items()}
+    return LegAtlas(vertices=centred, faces=faces, features=features)
+
+
+def knee_axis(femur: FeatureDefinition, vertices: F64) -> tuple[F64, F64]:
+    """Centre of the knee and the unit axis, lateral to medial, about which it bends."""
+    medial, lateral = femur.ellipsoids(vertices)[0][1:3]
+    axis = medial - lateral
+    return 0.5 * (medial + lateral), axis / np.linalg.norm(axis)
+
+
+def sample_leg(atlas: LegAtlas, rng: Generator, *, flexion_rad: float) -> Leg:
+    """Draw a leg that nobody has, and bend its knee."""
+    return bend_knee(atlas, draw_shape(atlas, rng), rng, flexion_rad=flexion_rad)
+
+
+def draw_shape(atlas: LegAtlas, rng: Generator) -> Leg:
+    """Mix three people (beyond the convex hull too), deform smoothly and scale."""
+    who = rng.choice(atlas.num_people, 3, replace=atlas.num_people < 3)
+    first, share = rng.uniform(0.5, 1.15), rng.uniform(0.0, 1.0)
+    weights = np.array([first, (1 - first) * share, (1 - first) * (1 - share)])
+    mixed = {part: np.tensordot(weights, v[who], 1) for part, v in atlas.vertices.items()}
+    stretch = rng.uniform(*_SCALE) * (1 + rng.uniform(-_STRETCH, _STRETCH, 3))
+    field = _SmoothField.draw(rng)
+    return Leg(vertices={part: (v + field(v)) * stretch for part, v in mixed.items()})
+
+
+def bend_knee(atlas: LegAtlas, leg: Leg, rng: Generator, *, flexion_rad: float) -> Leg:
+    """Bend the knee, with some play, and let the patella glide part of the way."""
+    center, axis = knee_axis(atlas.features["femur"], leg.vertices["femur"])
+    play = rotation(rng.normal(0.0, np.deg2rad([3.0, 2.0, 6.0])))
+    shank = play @ rotation(axis * flexion_rad)
+    shift = rng.normal(0.0, [1.5, 2.5, 1.5])
+    leg = leg.transformed(("tibia", "fibula"), shank, center, shift)
+    glide = rotation(axis * flexion_rad * rng.uniform(0.55, 0.85) + rng.normal(0.0, 0.04, 3))
+    leg = leg.transformed(("patella",), glide, center, rng.normal(0.0, 2.0, 3))
+    head = atlas.features["femur"].ellipsoids(leg.vertices["femur"])[0][0]
+    tilt = rotation(rng.normal(0.0, np.deg2rad([15.0, 5.0, 10.0])))
+    return leg.transformed((PELVIS,), tilt, head, np.zeros(3))
+
+
+def rotation(vector: F64) -> F64:
+    """Rotation matrix of a rotation vector [rad]."""
+    angle = float(np.linalg.norm(vector))
+    if angle < 1e-12:
+        return np.eye(3)
+    x, y, z = vector / angle
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    matrix: F64 = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    return matrix
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SmoothField:
+    """A Gaussian random displacement by random Fourier features (Rahimi and Recht 2007)."""
+
+    frequency: F64
+    phase: F64
+    amplitude: F64
+
+    @staticmethod
+    def draw(rng: Generator) -> _SmoothField:
+        length_mm, size_mm = rng.uniform(25.0, 90.0), rng.uniform(0.3, 2.0)
+        return _SmoothField(
+            frequency=rng.normal(0.0, 1.0 / length_mm, (3, _NUM_WAVES)),
+            phase=rng.uniform(0.0, 2 * np.pi, _NUM_WAVES),
+            amplitude=rng.normal(0.0, size_mm * np.sqrt(2.0 / _NUM_WAVES), (_NUM_WAVES, 3)),
+        )
+
+    def __call__(self, points: F64) -> F64:
+        moved: F64 = np.cos(points @ self.frequency + self.phase) @ self.amplitude
+        return moved
+
+
+def vertex_normals(vertices: F64, faces: I32) -> F64:
+    """Outward unit normals (N, 3), faces weighted by area."""
+    a, b, c = (vertices[faces[:, i]] for i in range(3))
+    by_face = np.cross(b - a, c - a)
+    normals = np.empty_like(vertices)
+    corners, count = faces.ravel(), len(vertices)
+    for i in range(3):
+        normals[:, i] = np.bincount(corners, np.repeat(by_face[:, i], 3), count)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
+    return normals
+
+
+def as_mesh(vertices: F64, faces: I32) -> tuple[F32, I32]:
+    """Arrays as the core takes them."""
+    return np.ascontiguousarray(vertices, np.float32), faces

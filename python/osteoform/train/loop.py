@@ -1,0 +1,243 @@
+"""The training run: render in the background, learn, save, resume."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from osteoform._split import held_out
+from osteoform.train.dataset import Batch, BatchStream, PoolPlan, render_pool
+from osteoform.train.losses import losses
+from osteoform.train.network import Channels, FeatureNet
+
+BATCH_SIZE = 16
+
+_NUM_SCENES = 7000
+_SCENES_PER_BATCH = 2.0
+_PEOPLE = 26
+_PEAK_RATE = 2e-3
+_WARM_UP = 0.02
+_LAST_RATE = 0.01
+_MEAN_DECAY = 0.999
+_SAVE_EVERY_S = 120.0
+_WORKERS = 2
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingReport:
+    """What a training run did. `losses` are running means at the end."""
+
+    steps: int
+    images_seen: int
+    minutes: float
+    seed: int
+    people: tuple[int, ...]
+    losses: dict[str, float]
+    checkpoint: Path
+
+
+@dataclass
+class _Run:
+    """What a checkpoint holds."""
+
+    net: FeatureNet
+    mean: FeatureNet
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    elapsed_s: float = 0.0
+
+    def save(self, path: Path) -> None:
+        state = {
+            "net": self.net.state_dict(),
+            "mean": self.mean.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "elapsed_s": self.elapsed_s,
+        }
+        part = path.with_suffix(".part")
+        torch.save(state, part)
+        part.rename(path)
+
+    def load(self, path: Path) -> None:
+        state = torch.load(path, weights_only=True)
+        self.net.load_state_dict(state["net"])
+        self.mean.load_state_dict(state["mean"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.elapsed_s = state["step"], state["elapsed_s"]
+
+
+def run_training(
+    *,
+    data: Path,
+    out: Path,
+    minutes: float | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    threads: int = 2,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> TrainingReport:
+    """Train the detector on simulated X-rays of the people who are not held out.
+
+    Parameters
+    ----------
+    data
+        Folder with `*_left_<bone>.npz`: legs in correspondence.
+    out
+        Where scenes and `checkpoint.pt` go.
+    minutes, steps
+        When to stop; exactly one. The same steps, seed and threads give the same network.
+    threads
+        Threads of PyTorch; rendering and image making have three processes of their own.
+    resume
+        Go on from `checkpoint.pt`; `minutes` and `steps` count from the very start.
+    progress
+        Called with the share done and a line about the losses.
+    """
+    if (minutes is None) == (steps is None):
+        raise ValueError("give either minutes or steps")
+    torch.manual_seed(seed)
+    torch.set_num_threads(threads)
+    people = tuple(sorted(set(range(_PEOPLE)) - set(held_out())))
+    plan = PoolPlan(bones=data, people=people, num_scenes=_NUM_SCENES, seed=seed)
+    run = _new_run()
+    checkpoint = out / "checkpoint.pt"
+    if resume:
+        run.load(checkpoint)
+    context = multiprocessing.get_context("spawn")
+    renderer = context.Process(target=render_pool, args=(out / "scenes", plan), daemon=True)
+    renderer.start()
+    try:
+        means = _learn(run, out, plan, minutes, steps, progress)
+    finally:
+        renderer.terminate()
+    run.save(checkpoint)
+    return TrainingReport(
+        steps=run.step,
+        images_seen=run.step * BATCH_SIZE,
+        minutes=run.elapsed_s / 60,
+        seed=seed,
+        people=people,
+        losses=means,
+        checkpoint=checkpoint,
+    )
+
+
+def load_network(checkpoint: Path) -> FeatureNet:
+    """The averaged network of a checkpoint, ready for use."""
+    run = _new_run()
+    run.load(checkpoint)
+    return run.mean.eval()
+
+
+def learn_batch(
+    net: FeatureNet, optimizer: torch.optim.Optimizer, batch: Batch, channels: Channels
+) -> dict[str, float]:
+    """One step downhill; returns the losses before it."""
+    net.train()
+    images = batch.images.contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        readout = net(images)
+    found = losses(readout, batch, channels.ellipse_heat)
+    optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(found.total)
+    nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+    optimizer.step()
+    return {name: float(value.detach()) for name, value in vars(found).items()}
+
+
+def new_optimizer(net: FeatureNet) -> torch.optim.Optimizer:
+    """AdamW with no decay worth speaking of: the data is endless."""
+    return torch.optim.AdamW(net.parameters(), lr=_PEAK_RATE, weight_decay=1e-4)
+
+
+def _new_run() -> _Run:
+    net = FeatureNet(Channels.of_contract())
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return _Run(net=net, mean=deepcopy(net), optimizer=new_optimizer(net))
+
+
+def _learn(
+    run: _Run,
+    out: Path,
+    plan: PoolPlan,
+    minutes: float | None,
+    steps: int | None,
+    progress: Progress | None,
+) -> dict[str, float]:
+    channels = Channels.of_contract()
+    stream = BatchStream(
+        out / "scenes",
+        plan,
+        batch_size=BATCH_SIZE,
+        seed=plan.seed,
+        scenes_per_batch=_SCENES_PER_BATCH,
+    )
+    batches = iter(
+        DataLoader(
+            stream,
+            batch_size=None,
+            sampler=range(run.step, steps or len(stream)),
+            num_workers=_WORKERS,
+            prefetch_factor=4,
+            collate_fn=_as_is,
+            worker_init_fn=_one_thread,
+            multiprocessing_context="spawn",
+        )
+    )
+    before, start, saved = run.elapsed_s, time.monotonic(), time.monotonic()
+    means: dict[str, float] = {}
+    while True:
+        run.elapsed_s = before + time.monotonic() - start
+        done = run.step / steps if steps else run.elapsed_s / (60 * (minutes or 1))
+        if done >= 1:
+            return means
+        for group in run.optimizer.param_groups:
+            group["lr"] = _PEAK_RATE * _rate(done)
+        found = learn_batch(run.net, run.optimizer, next(batches), channels)
+        run.step += 1
+        _average(run)
+        means = {n: 0.98 * means.get(n, v) + 0.02 * v for n, v in found.items()}
+        if progress and run.step % 20 == 0:
+            line = " ".join(f"{name} {value:.3f}" for name, value in means.items())
+            progress(done, f"step {run.step}: {line}")
+        if time.monotonic() - saved > _SAVE_EVERY_S:
+            run.save(out / "checkpoint.pt")
+            saved = time.monotonic()
+
+
+def _rate(done: float) -> float:
+    """Warm up, then a cosine down."""
+    if done < _WARM_UP:
+        return max(0.02, done / _WARM_UP)
+    share = (done - _WARM_UP) / (1 - _WARM_UP)
+    return _LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+@torch.no_grad()
+def _average(run: _Run) -> None:
+    """Exponential mean of the weights and of the normalisation statistics."""
+    decay = min(_MEAN_DECAY, (1 + run.step) / (10 + run.step))
+    now, mean = run.net.state_dict(), run.mean.state_dict()
+    names = [name for name, value in now.items() if value.is_floating_point()]
+    torch._foreach_lerp_([mean[n] for n in names], [now[n] for n in names], 1 - decay)
+
+
+def _as_is(batch: Any) -> Any:
+    return batch
+
+
+def _one_thread(_: int) -> None:
+    torch.set_num_threads(1)

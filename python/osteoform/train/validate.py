@@ -1,0 +1,189 @@
+"""How good a detector file is, on simulated X-rays of people that no training has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.random import Generator
+
+from osteoform._detect import OnnxDetector
+from osteoform._normalize import pad_to_multiple
+from osteoform._peaks import MIN_MASS, NetworkOutput, Reading
+from osteoform._split import held_out
+from osteoform._types import BONES, F32, F64
+from osteoform.train.clutter import draw_bank, pick
+from osteoform.train.dataset import SHAPES, describe
+from osteoform.train.export import Calibration
+from osteoform.train.legs import LegAtlas, load_atlas
+from osteoform.train.randomize import randomize, sample_warp
+from osteoform.train.scenes import sample_scene
+
+# The median length of a 2D normal vector with unit deviation per axis.
+_RAYLEIGH_MEDIAN = 1.1774
+_POOL_SHARE = (0.5, 0.3, 0.12, 0.08)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One simulated image (h, w), normalised, with its truth (see `dataset.describe`)."""
+
+    values: F32 = field(repr=False)
+    truth: Mapping[str, F32] = field(repr=False)
+    mm_per_px: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoneScore:
+    """Errors of one bone's feature points, boxes and ellipses.
+
+    `found_share` is the share of visible points that were reported, `false_share` the share of
+    reported points that are not visible. Errors are of reported, visible points; px are those of
+    the network's image. `size_error` is the median relative error of the ellipses' mean radius.
+    """
+
+    bone: str
+    num_points: int
+    median_px: float
+    median_mm: float
+    p90_mm: float
+    found_share: float
+    false_share: float
+    box_iou: float
+    size_error: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorScore:
+    """Scores per bone, how often the true quarter turn wins, and the fitted calibration."""
+
+    bones: tuple[BoneScore, ...]
+    upright_share: float
+    calibration: Calibration
+    num_images: int
+
+
+def validate(detector: OnnxDetector, *, data: Path, num_images: int, seed: int) -> DetectorScore:
+    """Read `num_images` simulated X-rays of the people held out."""
+    cases = list(validation_cases(data, num_images, seed))
+    pairs = [(case, read(detector, case.values)) for case in cases]
+    upright = [_upright_wins(detector, case) for case in cases[:: max(1, num_images // 100)]]
+    return DetectorScore(
+        bones=tuple(_score_bone(detector, bone, pairs) for bone in BONES),
+        upright_share=float(np.mean(upright)),
+        calibration=_calibrate(pairs),
+        num_images=num_images,
+    )
+
+
+def validation_cases(data: Path, num_images: int, seed: int) -> Iterator[Case]:
+    """Simulate X-rays of the people held out: other bones, same randomness as in training."""
+    atlas, clutter = load_atlas(data, held_out()), draw_bank(40, seed)
+    for i in range(num_images):
+        yield _sample_case(atlas, clutter, np.random.default_rng((seed, i)))
+
+
+def _sample_case(atlas: LegAtlas, clutter: F32, rng: Generator) -> Case:
+    shape = SHAPES[rng.choice(len(SHAPES), p=_POOL_SHARE)]
+    scene = sample_scene(atlas, rng, shape=shape)
+    warp = sample_warp(rng, shape)
+    layers = scene.layers.astype(np.float32)
+    image = randomize(layers, warp, rng, size=shape, clutter=pick(clutter, rng, shape))
+    scale = float(np.sqrt(np.linalg.det(warp.matrix)))
+    return Case(
+        values=image.values,
+        truth=describe(scene.truth, warp, image),
+        mm_per_px=scene.mm_per_px * scale,
+    )
+
+
+def read(detector: OnnxDetector, values: F32) -> Reading:
+    """Read one normalised image as it stands."""
+    padded = pad_to_multiple(values, detector.facts.multiple_px)
+    return Reading.of(detector.run(padded[None])[0], detector.facts.stride_px)
+
+
+def _upright_wins(detector: OnnxDetector, case: Case) -> bool:
+    scores = [read(detector, np.rot90(case.values, k)).score for k in range(4)]
+    return int(np.argmax(scores)) == 0
+
+
+def _score_bone(detector: OnnxDetector, bone: str, pairs: list[tuple[Case, Reading]]) -> BoneScore:
+    points, centers = detector.facts.heat_channels(bone)
+    shapes, index = detector.facts.ellipse_channels(bone), BONES.index(bone)
+    errors_px, errors_mm, visible, reported, overlaps, sizes = [], [], [], [], [], []
+    for case, reading in pairs:
+        seen = case.truth["visible"][points] > 0
+        peaks = reading.peaks[0]
+        told = peaks.mass[points] >= MIN_MASS
+        error = np.linalg.norm(peaks.at_px[points] - case.truth["points"][points], axis=1)
+        errors_px.append(error[seen & told])
+        errors_mm.append(error[seen & told] * case.mm_per_px)
+        visible.append(seen)
+        reported.append(told)
+        if case.truth["present"][index]:
+            overlaps.append(_overlap(reading.output, index, case.truth["boxes"][index]))
+        sizes += _size_errors(reading, case, centers, shapes)
+    px, mm = np.concatenate(errors_px), np.concatenate(errors_mm)
+    seen, told = np.concatenate(visible), np.concatenate(reported)
+    return BoneScore(
+        bone=bone,
+        num_points=len(px),
+        median_px=float(np.median(px)),
+        median_mm=float(np.median(mm)),
+        p90_mm=float(np.percentile(mm, 90)),
+        found_share=float((seen & told).sum() / max(1, seen.sum())),
+        false_share=float((told & ~seen).sum() / max(1, told.sum())),
+        box_iou=float(np.mean(overlaps)),
+        size_error=float(np.median(sizes)) if sizes else float("nan"),
+    )
+
+
+def _overlap(output: NetworkOutput, index: int, truth: F32) -> float:
+    """Intersection over union of two boxes."""
+    found = output.box[index, :4]
+    low, high = np.maximum(found[:2], truth[:2]), np.minimum(found[2:], truth[2:])
+    common = float(np.prod(np.maximum(high - low, 0.0)))
+    areas = sum(float(np.prod(np.maximum(b[2:] - b[:2], 0.0))) for b in (found, truth))
+    return common / max(areas - common, 1e-9)
+
+
+def _size_errors(reading: Reading, case: Case, centers: slice, shapes: slice) -> list[float]:
+    """Relative errors of the ellipses' mean radius, (S11 + S22) / 2 of the root."""
+    seen, squared = reading.ellipses(centers, shapes)
+    errors = []
+    for channel, matrix in zip(seen, squared, strict=True):
+        if case.truth["visible"][channel] > 0:
+            s11, s22, _ = case.truth["roots"][shapes][channel - centers.start]
+            found = np.sqrt(np.maximum(np.linalg.eigvalsh(matrix), 0.0)).sum()
+            errors.append(abs(found / (s11 + s22) - 1.0))
+    return errors
+
+
+def _calibrate(pairs: list[tuple[Case, Reading]]) -> Calibration:
+    """Fit sd^2 = (scale * spread)^2 + floor^2 to the median error of ten bins of spread."""
+    spread, error = (np.concatenate(x) for x in zip(*map(_spread_and_error, pairs), strict=True))
+    order = np.array_split(np.argsort(spread), 10)
+    bin_spread = np.array([np.median(spread[i]) for i in order])
+    bin_sd = np.array([np.median(error[i]) for i in order]) / _RAYLEIGH_MEDIAN
+    best = min(
+        (
+            (scale, floor)
+            for scale in np.arange(0.0, 3.01, 0.05)
+            for floor in np.arange(0.1, 5, 0.1)
+        ),
+        key=lambda p: float(
+            ((np.log(np.hypot(p[0] * bin_spread, p[1])) - np.log(bin_sd)) ** 2).sum()
+        ),
+    )
+    return Calibration(sigma_scale=float(best[0]), sigma_floor_px=float(best[1]))
+
+
+def _spread_and_error(pair: tuple[Case, Reading]) -> tuple[F64, F64]:
+    case, reading = pair
+    peaks = reading.peaks[0]
+    use = (case.truth["visible"] > 0) & (peaks.mass >= MIN_MASS)
+    error = np.linalg.norm(peaks.at_px - case.truth["points"], axis=1)
+    return peaks.spread_px[use], error[use]

@@ -1,0 +1,151 @@
+"""Training: geometry of the augmentation, and that a step goes downhill."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from osteoform._split import held_out
+from osteoform.train.dataset import Batch, describe
+from osteoform.train.export import Calibration, export_onnx, metadata
+from osteoform.train.legs import load_atlas, rotation, sample_leg
+from osteoform.train.loop import learn_batch, new_optimizer
+from osteoform.train.losses import losses
+from osteoform.train.network import Channels, FeatureNet, Readout
+from osteoform.train.randomize import randomize, sample_warp
+from osteoform.train.scenes import MARGIN_PX, Truth, sample_scene
+
+CHANNELS = Channels.of_contract()
+
+
+def random_batch(size: int = 2) -> Batch:
+    """Blobs of brightness at random feature places, 64 x 64."""
+    generator = torch.Generator().manual_seed(3)
+    num_heat, num_ellipses = CHANNELS.num_heat, len(CHANNELS.ellipse_heat)
+    corners = torch.rand(size, 4, 2, generator=generator) * 20 + 5
+    return Batch(
+        images=torch.randn(size, 1, 64, 64, generator=generator),
+        points=torch.rand(size, num_heat, 2, generator=generator) * 60,
+        visible=(torch.rand(size, num_heat, generator=generator) < 0.7).float(),
+        roots=torch.rand(size, num_ellipses, 3, generator=generator) * 20,
+        boxes=torch.cat([corners, corners + 30], 2),
+        present=torch.ones(size, 4),
+    )
+
+
+def test_loss_falls_on_one_batch():
+    torch.manual_seed(0)
+    net, batch = FeatureNet(CHANNELS), random_batch()
+    optimizer = new_optimizer(net)
+    history = [learn_batch(net, optimizer, batch, CHANNELS) for _ in range(8)]
+    assert history[-1]["heat"] < history[0]["heat"] - 0.3
+    assert all(np.isfinite(list(found.values())).all() for found in history)
+
+
+def test_loss_is_least_at_the_truth():
+    batch = random_batch(1)
+    rows = torch.arange(16)
+
+    def readout_about(points):
+        at = (points + 0.5) / 4 - 0.5
+        heat = -0.5 * (
+            (rows[None, None, :, None] - at[..., 1, None, None]) ** 2
+            + (rows[None, None, None, :] - at[..., 0, None, None]) ** 2
+        )
+        return Readout(
+            heat=heat,
+            absent=torch.where(batch.visible > 0, -20.0, 20.0),
+            shape=(batch.roots / 32)[..., None, None].expand(-1, -1, -1, 16, 16),
+            box=batch.boxes / 32,
+            presence=torch.full((1, 4), 20.0),
+        )
+
+    there = losses(readout_about(batch.points), batch, CHANNELS.ellipse_heat)
+    beside = losses(readout_about(batch.points + 3.0), batch, CHANNELS.ellipse_heat)
+    assert there.heat < beside.heat
+    assert float(there.shape) == pytest.approx(0.0, abs=1e-9)
+    assert float(there.box) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_warp_carries_image_and_truth_alike():
+    rng = np.random.default_rng(5)
+    size = (192, 256)
+    canvas = np.zeros((3, size[0] + 2 * MARGIN_PX, size[1] + 2 * MARGIN_PX), np.float32)
+    at = np.array([[140.0, 110.0], [200.0, 90.0]])
+    for u, v in at.astype(int):
+        canvas[0, v - 2 : v + 3, u - 2 : u + 3] = 400.0
+    warp = sample_warp(rng, size)
+    np.testing.assert_allclose(warp.to_canvas(warp.to_image(at)), at, atol=1e-9)
+    nothing = np.zeros(size, np.float32)
+    image = randomize(canvas, warp, np.random.default_rng(0), size=size, clutter=nothing)
+    truth = Truth(
+        points_px=at,
+        ellipse_root_px=np.eye(2)[None] * 5,
+        outline_px=at,
+        bone_of=np.zeros(2, np.int8),
+    )
+    told = describe(truth, warp, image)
+    for u, v in np.round(told["points"]).astype(int):
+        patch = image.values[v - 8 : v + 9, u - 8 : u + 9]
+        assert image.values[v, u] > np.median(patch) + 0.3
+    np.testing.assert_allclose(told["boxes"][0, :2], told["points"].min(0), atol=1e-4)
+
+
+def test_exported_network_agrees_with_pytorch(tmp_path):
+    pytest.importorskip("onnx")
+    from osteoform._detect import OnnxDetector
+
+    torch.manual_seed(1)
+    net = FeatureNet(CHANNELS).eval()
+    path = tmp_path / "net.onnx"
+    export_onnx(net, path, calibration=Calibration(), origin="test", seed=1)
+    assert path.stat().st_size < 3e6
+    detector = OnnxDetector(path, num_threads=1)
+    assert detector.facts.points == CHANNELS.points
+    images = np.random.default_rng(0).normal(size=(2, 128, 64)).astype(np.float32)
+    found = detector.run(images)
+    with torch.no_grad():
+        read = net(torch.from_numpy(images[:, None]))
+    logits = torch.cat([read.heat.flatten(2), read.absent[..., None]], 2)
+    heat = torch.softmax(logits, 2)[..., :-1].reshape(read.heat.shape)
+    np.testing.assert_allclose(found[1].heat, heat[1].numpy(), atol=1e-5)
+    np.testing.assert_allclose(found[0].box[:, :4], 32 * read.box[0].numpy(), atol=1e-2)
+
+
+def test_metadata_names_every_channel():
+    stored = metadata(calibration=Calibration(), origin="test", seed=0)
+    assert CHANNELS.num_heat == 53
+    assert "femoral_head_center" in stored["points"]
+
+
+@pytest.fixture(scope="module")
+def atlas(shared_data):
+    return load_atlas(shared_data / "bones/llp26", [i for i in range(26) if i not in held_out()])
+
+
+def test_bending_the_knee_moves_the_foot_backwards(atlas):
+    straight, bent = (
+        sample_leg(atlas, np.random.default_rng(1), flexion_rad=angle) for angle in (0.0, 1.2)
+    )
+    ankle = [atlas.features["tibia"].points(leg.vertices["tibia"])[-2] for leg in (straight, bent)]
+    assert ankle[1][1] - ankle[0][1] > 200
+    np.testing.assert_allclose(bent.vertices["femur"], straight.vertices["femur"])
+
+
+def test_scene_is_the_same_for_the_same_seed(atlas):
+    first, second = (
+        sample_scene(atlas, np.random.default_rng(4), shape=(64, 64)) for _ in range(2)
+    )
+    np.testing.assert_array_equal(first.layers, second.layers)
+    assert first.truth.points_px.shape == (CHANNELS.num_heat, 2)
+    assert np.isfinite(first.layers.astype(np.float32)).all()
+
+
+def test_rotation_is_a_rotation():
+    matrix = rotation(np.array([0.3, -1.2, 0.4]))
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(
+        rotation(np.array([0, 0, np.pi / 2])) @ [1, 0, 0], [0, 1, 0], atol=1e-9
+    )
