@@ -79,6 +79,10 @@ class ShapeModel:
             object.__setattr__(self, name, array)
         _check_contents(self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled, to reach another process: everything but the C++ side."""
+        return self.__dict__ | {"_cores": {}}
+
     @property
     def num_vertices(self) -> int:
         """N."""

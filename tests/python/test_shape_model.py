@@ -86,11 +86,22 @@ def test_truncated(model: ShapeModel) -> None:
         model.truncated(model.num_modes + 1)
 
 
-def test_core_has_the_same_instance(model: ShapeModel) -> None:
+def test_core_has_the_same_instance(model: ShapeModel, rng: np.random.Generator) -> None:
+    b = rng.normal(size=model.num_modes)
+    np.testing.assert_allclose(model.core("right").instance(b), model.instance(b), atol=1e-3)
+    left = model.mirrored().instance(b)
+    np.testing.assert_allclose(model.core("left").instance(b), left, atol=1e-3)
     assert model.core("left") is model.core("left")
     assert model.core("left") is not model.core("right")
     with pytest.raises(InputError, match="'up'"):
         model.core("up")  # type: ignore[arg-type]
+
+
+def test_a_model_reaches_another_process(model: ShapeModel) -> None:
+    model.core("left")
+    copied = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copied.modes, model.modes)
+    assert copied.core("left").num_modes == model.num_modes
 
 
 def test_arrays_cannot_be_changed(model: ShapeModel) -> None:
