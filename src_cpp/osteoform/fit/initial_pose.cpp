@@ -39,7 +39,6 @@ class Aligner {
   Aligner(const ShapeModel& model, const std::vector<View>& views, const FitOptions& options)
       : model_(model), views_(views), options_(options), problem_{{model, views}, {}} {
     problem_.prior.shape_weight = options.shape_prior;
-    problem_.features.num_active_modes = kAlignmentModes;
     solver_.max_b = options.max_b;
     match_options_.slack_cost = options.slack_cost;
   }
@@ -151,11 +150,19 @@ class Aligner {
   MatchMatrix cost_, match_;
 };
 
+/// The mean shape; alignment moves the first modes alone, so it carries no others.
 FitState<double> state_at(const ShapeModel& model, const Rigid3<double>& world_from_bone) {
   FitState<double> state;
   state.world_from_bone = world_from_bone;
-  state.b = Eigen::VectorXd::Zero(model.num_modes);
+  state.b = Eigen::VectorXd::Zero(std::min(kAlignmentModes, model.num_modes));
   return state;
+}
+
+Alignment with_all_modes(const ShapeModel& model, Alignment alignment) {
+  const Eigen::VectorXd first = alignment.state.b;
+  alignment.state.b = Eigen::VectorXd::Zero(model.num_modes);
+  alignment.state.b.head(first.size()) = first;
+  return alignment;
 }
 
 /// Every choice of one reading per view, best first, at most kMaxCombinations.
@@ -230,7 +237,7 @@ Alignment align_from_features(const ShapeModel& model, const std::vector<View>& 
     best = std::move(candidate);
     best.readings = combination;
   }
-  if (best.quality >= kGoodQuality) return best;
+  if (best.quality >= kGoodQuality) return with_all_modes(model, std::move(best));
   for (std::size_t c = 0; c < std::min<std::size_t>(all.size(), 4); ++c) {
     Alignment candidate;
     try_turns(aligner, model, views, chosen(readings, all[c]), candidate);
@@ -238,7 +245,7 @@ Alignment align_from_features(const ShapeModel& model, const std::vector<View>& 
     best = std::move(candidate);
     best.readings = all[c];
   }
-  return best;
+  return with_all_modes(model, std::move(best));
 }
 
 Alignment match_from_start(const ShapeModel& model, const std::vector<View>& views,
@@ -256,7 +263,7 @@ Alignment match_from_start(const ShapeModel& model, const std::vector<View>& vie
     best = std::move(candidate);
     best.readings = combination;
   }
-  return best;
+  return with_all_modes(model, std::move(best));
 }
 
 }  // namespace osteoform

@@ -27,14 +27,14 @@ double mean_semi_axis(const Ellipse<double>& ellipse) {
 
 Eigen::Vector3d feature_point(const FeatureModel& features, int point, const Eigen::VectorXd& b) {
   return features.point_mean.row(point).transpose() +
-         features.point_modes.middleRows<3>(3 * point) * b;
+         features.point_modes.middleRows<3>(3 * point).leftCols(b.size()) * b;
 }
 
 Ellipsoid<double> feature_ellipsoid(const FeatureModel& features, int ellipsoid,
                                     const Eigen::VectorXd& b) {
-  const double log_scale = features.ellipsoid_scale_modes.row(ellipsoid).dot(b);
+  const double log_scale = features.ellipsoid_scale_modes.row(ellipsoid).head(b.size()).dot(b);
   return {features.ellipsoid_mean.row(ellipsoid).transpose() +
-              features.ellipsoid_modes.middleRows<3>(3 * ellipsoid) * b,
+              features.ellipsoid_modes.middleRows<3>(3 * ellipsoid).leftCols(b.size()) * b,
           std::exp(2.0 * log_scale) *
               features.ellipsoid_shape[static_cast<std::size_t>(ellipsoid)]};
 }
@@ -60,7 +60,7 @@ bool FeatureTerm::linearize_point(const FitState<double>& state,
         const Eigen::Matrix<double, 2, 3> torque = gradient * -skew<double>(x);
         J->leftCols<3>() = torque * frames.pose_from_torque.transpose();
         J->middleCols<3>(3) = gradient * frames.pose_from_force.transpose();
-        const int k = active_modes(state);
+        const Eigen::Index k = state.b.size();
         J->middleCols(kPoseDim, k).noalias() =
             gradient * model_.features.point_modes.middleRows<3>(3 * observation.point).leftCols(k);
         if (state.corrects(v)) {
@@ -100,7 +100,7 @@ bool FeatureTerm::linearize_ellipse(const FitState<double>& state,
           column(k, turned(e, frames.pose_from_torque.row(k).transpose()));
           column(3 + k, shifted(frames.pose_from_force.row(k).transpose()));
         }
-        for (int k = 0; k < active_modes(state); ++k) {
+        for (int k = 0; k < static_cast<int>(state.b.size()); ++k) {
           const Eigen::Vector3d shift =
               features.ellipsoid_modes.col(k).segment<3>(3 * observation.ellipsoid);
           column(kPoseDim + k,

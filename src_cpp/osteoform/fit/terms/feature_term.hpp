@@ -33,7 +33,7 @@ struct EllipseObservation {
   double weight = 1.0;
 };
 
-/// Where the model's feature point lies in the bone frame.
+/// Where the model's feature point lies in the bone frame. b may hold the first modes alone.
 Eigen::Vector3d feature_point(const FeatureModel& features, int point, const Eigen::VectorXd& b);
 
 /// The model's ellipsoid in the bone frame: its radius follows b, its axes keep their directions.
@@ -48,7 +48,6 @@ class FeatureTerm {
 
   std::vector<PointObservation> points;
   std::vector<EllipseObservation> ellipses;
-  int num_active_modes = kMaxModes;  ///< later modes get no derivative
 
   /// Adds the term at `state`. Observations behind a source do not count.
   void accumulate(const FitState<double>& state, NormalEquations& sums) const;
@@ -62,10 +61,6 @@ class FeatureTerm {
                          Eigen::Matrix<double, 5, 1>& r, MatrixRm64* J) const;
 
  private:
-  int active_modes(const FitState<double>& state) const {
-    return std::min(num_active_modes, static_cast<int>(state.b.size()));
-  }
-
   const ShapeModel& model_;
   const std::vector<View>& views_;
 };
