@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike
 from osteoform import _core
 from osteoform._core import FitOptions, FitStatus, InputError
 from osteoform._models import load_model
-from osteoform._polarity import find_polarity
+from osteoform._polarity import read_with_polarity, with_polarity
 from osteoform._result import BoneReconstruction, Reconstruction
 from osteoform._shape_model import ShapeModel
 from osteoform._types import BONES, Detection, Detector, Mesh, Side, XrayView
@@ -78,12 +79,12 @@ def reconstruct(
     With one cone view, size and depth are one unknown: only the shape's prior separates them.
     """
     clock = _Clock()
-    checked = _check_views(views)
     _check_names(side, bones)
     shapes = {bone: _model_of(bone, models) for bone in bones}
+    checked = _check_views(views)
     clock.lap("check")
 
-    readings = _read(checked, side, bones, shapes, detector, features, starts or {})
+    checked, readings = _read(checked, side, bones, shapes, detector, features, starts or {})
     clock.lap("detect")
 
     found = {}
@@ -136,14 +137,12 @@ def _check_views(views: Sequence[XrayView]) -> list[XrayView]:
             pixels = check_pixels(np.asarray(view.pixels), f"views[{i}].pixels")
         except ValueError as error:
             raise InputError(str(error)) from None
-        polarity = view.polarity or find_polarity(pixels)
-        if polarity not in _POLARITIES:
+        if view.polarity not in (None, *_POLARITIES):
             raise InputError(
-                f"views[{i}].polarity must be one of {tuple(_POLARITIES)}, found {polarity!r}"
+                f"views[{i}].polarity must be None or one of {tuple(_POLARITIES)}, "
+                f"found {view.polarity!r}"
             )
-        checked.append(
-            XrayView(name=view.name, pixels=pixels, geometry=view.geometry, polarity=polarity)
-        )
+        checked.append(replace(view, pixels=pixels))
     return checked
 
 
@@ -174,8 +173,8 @@ def _read(
     detector: Detector | None,
     features: Mapping[str, Sequence[Detection]] | None,
     starts: Mapping[str, ArrayLike],
-) -> dict[str, list[list[Reading]]]:
-    """Readings per bone and view: given features, else what the detector sees."""
+) -> tuple[list[XrayView], dict[str, list[list[Reading]]]]:
+    """Views with their polarity, and readings per bone and view: given, else what is detected."""
     readings: dict[str, list[list[Reading]]] = {}
     for bone in bones:
         given = (features or {}).get(bone)
@@ -195,11 +194,12 @@ def _read(
             from osteoform._detect import shipped_detector  # late: imports onnxruntime
 
             detector = shipped_detector()
-        seen = [detector(view, side=side, bones=missing) for view in views]
+        seen = [read_with_polarity(view, detector, side, missing) for view in views]
+        views = [view for view, _ in seen]
         for bone in missing:
             num_points = len(shapes[bone].point_names)
-            readings[bone] = [_readings_of(bone, of_view, num_points) for of_view in seen]
-    return readings
+            readings[bone] = [_readings_of(bone, of_view, num_points) for _, of_view in seen]
+    return [with_polarity(view) for view in views], readings
 
 
 def _readings_of(

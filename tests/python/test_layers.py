@@ -72,5 +72,7 @@ def test_one_file_imports_onnxruntime_and_one_folder_torch(path: Path) -> None:
 
 def test_files_stay_small() -> None:
     files = [*CORE_FILES, *PYTHON_FILES, *(ROOT / "tests").rglob("*.py")]
-    long = {str(f.relative_to(ROOT)): n for f in files if (n := len(f.read_text().splitlines())) > 400}
+    long = {
+        str(f.relative_to(ROOT)): n for f in files if (n := len(f.read_text().splitlines())) > 400
+    }
     assert not long, f"split these files: {long}"
