@@ -14,7 +14,13 @@ from osteoform._types import F32, F64, Detection
 
 MIN_MASS = 0.2
 
-_REACH = 2
+_REACHES = (2, 4, 8)  # half widths of a peak's window, in cells
+_REACH = _REACHES[-1]
+_RING = np.maximum(
+    *(np.abs(d).ravel() for d in np.mgrid[-_REACH : _REACH + 1, -_REACH : _REACH + 1])
+)
+_CORE = np.less_equal(_RING, _REACHES[0])
+_MUCH = 0.4  # of what a map says is present: a window that holds it is wide enough
 _NUM_PEAKS = 2
 _SAME_PLACE_CELLS = 2.0
 _CLASS_FLOOR = 1e-3
@@ -91,28 +97,36 @@ class Peaks:
     spread_px
         (P,): root mean square extent of the window's probability, per axis.
     windows
-        (P, 2, 25): rows and columns of the window's cells in the padded map.
+        (P, 2, n): rows and columns of the widest window's cells in the padded map.
+    inside
+        (P, n): which of them the peak's own window holds. A network that is unsure spreads its
+        probability; a wider window then keeps the place and says how unsure it is.
     """
 
     at_px: F64
     mass: F64
     spread_px: F64
     windows: NDArray[np.intp]
+    inside: NDArray[np.bool_]
 
 
 def find_peaks(padded: F32, stride_px: int) -> Peaks:
     """Find the highest cell of every channel and refine it by the mean over its window.
 
-    `padded` (P, h + 4, w + 4) has a border of two empty cells.
+    The window is the narrowest that holds much of the channel's probability. `padded`
+    (P, h + 16, w + 16) has a border of eight empty cells.
     """
     channels, _, columns = padded.shape
-    best = padded.reshape(channels, -1).argmax(1)
+    flat = padded.reshape(channels, -1)
+    best = flat.argmax(1)
     row = np.clip(best // columns, _REACH, padded.shape[1] - 1 - _REACH)
     column = np.clip(best % columns, _REACH, columns - 1 - _REACH)
     steps = np.arange(-_REACH, _REACH + 1)
     dv, du = (d.ravel() for d in np.meshgrid(steps, steps, indexing="ij"))
     windows = np.stack([row[:, None] + dv, column[:, None] + du], 1)
-    weight = padded[np.arange(channels)[:, None], windows[:, 0], windows[:, 1]].astype(np.float64)
+    every = padded[np.arange(channels)[:, None], windows[:, 0], windows[:, 1]].astype(np.float64)
+    inside = _narrowest(every, flat.sum(1))
+    weight = every * inside
     mass = weight.sum(1)
     share = weight / np.maximum(mass, 1e-12)[:, None]
     mean = np.stack([share @ du, share @ dv], 1)
@@ -123,7 +137,18 @@ def find_peaks(padded: F32, stride_px: int) -> Peaks:
         mass=mass,
         spread_px=np.sqrt(np.maximum(variance, 0.0)) * stride_px,
         windows=windows,
+        inside=inside,
     )
+
+
+def _narrowest(weight: F64, present: F32) -> NDArray[np.bool_]:
+    """Cells (P, n) of each channel's narrowest window that holds much of what is present."""
+    inside = np.ones_like(weight, dtype=np.bool_)
+    for reach in reversed(_REACHES[:-1]):
+        within = np.less_equal(_RING, reach)
+        enough = weight[:, within].sum(1) >= _MUCH * present
+        inside[enough] = within
+    return inside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,8 +167,9 @@ class Reading:
         for _ in range(_NUM_PEAKS):
             found = find_peaks(remaining, stride_px)
             peaks.append(found)
-            every = np.arange(len(remaining))[:, None]
-            remaining[every, found.windows[:, 0], found.windows[:, 1]] = 0.0
+            channel, cell = np.nonzero(found.inside)
+            row, column = found.windows[channel, :, cell].T
+            remaining[channel, row, column] = 0.0
         return Reading(output=output, padded=padded, peaks=tuple(peaks))
 
     @property
@@ -159,7 +185,8 @@ class Reading:
         found = [self.peaks[k] for k in kept]
         at = np.array([p.at_px[c] for p, c in zip(found, channels, strict=True)]).reshape(-1, 2)
         spread = np.array([p.spread_px[c] for p, c in zip(found, channels, strict=True)])
-        windows = [p.windows[c] for p, c in zip(found, channels, strict=True)]
+        own = np.array([p.mass[c] for p, c in zip(found, channels, strict=True)])
+        cores = [p.windows[c][:, _CORE] for p, c in zip(found, channels, strict=True)]
         seen, shapes = self.ellipses(centers, facts.ellipse_channels(bone))
         first = self.peaks[0]
         *box, confidence = self.output.box[list(facts.points).index(bone)].astype(np.float64)
@@ -169,7 +196,7 @@ class Reading:
             box_confidence=float(confidence),
             points_px=frame.points(at),
             sigma_px=_sigma(spread, frame, facts),
-            class_probability=self._classes(windows, points),
+            class_probability=self._classes(cores, np.array(channels, int), own, points),
             ellipse_ids=(seen - centers.start).astype(np.int32),
             ellipse_center_px=frame.points(first.at_px[seen]),
             ellipse_shape_px2=frame.shapes(shapes),
@@ -193,12 +220,22 @@ class Reading:
                 taken.append(second.at_px[c])
         return channels, ranks
 
-    def _classes(self, windows: Sequence[NDArray[np.intp]], points: slice) -> F64:
-        """Probability (n, F) of each place to be each of the bone's feature points."""
+    def _classes(
+        self, cores: Sequence[NDArray[np.intp]], channels: NDArray[np.intp], own: F64, points: slice
+    ) -> F64:
+        """Probability (n, F) of each place to be each of the bone's feature points.
+
+        A place found by a channel bears that channel's name as far as its probability is there;
+        another name competes with what it has in the core of the window: two features that look
+        alike put theirs into the same spots, neighbours do not.
+        """
         names = points.stop - points.start
         heat = self.padded[points]
-        masses = [heat[:, rows, columns].sum(1) for rows, columns in windows]
+        masses = [heat[:, rows, columns].sum(1) for rows, columns in cores]
         likely = np.array(masses, np.float64).reshape(-1, names) + _CLASS_FLOOR
+        place = np.arange(len(channels))
+        named = channels - points.start
+        likely[place, named] = np.maximum(likely[place, named], own)
         probability: F64 = likely / np.maximum(likely.sum(1, keepdims=True), 1.0)
         return probability
 
@@ -208,10 +245,11 @@ class Reading:
         seen = np.flatnonzero(first.mass[centers] >= MIN_MASS) + centers.start
         squared = np.zeros((len(seen), 2, 2))
         for i, channel in enumerate(seen):
-            rows, columns = first.windows[channel]
+            rows, columns = first.windows[channel][:, first.inside[channel]]
             weight = self.padded[channel, rows, columns]
             maps = np.pad(
-                self.output.shape[shapes][channel - centers.start], ((0, 0), (2, 2), (2, 2))
+                self.output.shape[shapes][channel - centers.start],
+                ((0, 0), (_REACH, _REACH), (_REACH, _REACH)),
             )
             s11, s22, s12 = maps[:, rows, columns] @ weight / weight.sum()
             root = np.array([[s11, s12], [s12, s22]], np.float64)
