@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "osteoform/base/error.hpp"
 #include "osteoform/fit/levenberg_marquardt.hpp"
+#include "osteoform/fit/rival_starts.hpp"
 #include "osteoform/fit/search.hpp"
 #include "osteoform/fit/terms/prior_term.hpp"
 #include "osteoform/fit/vertex_sd.hpp"
@@ -20,6 +22,8 @@ constexpr int kFeatureSteps = 5;      // all modes, features alone, before the f
 constexpr int kFinalSearches = 5;     // at the narrowest window
 constexpr int kRowsPerBlock = 1536;   // of the 3N coordinates
 constexpr double kLossOverWindow = 0.7;  // robust scale as a share of the search window
+constexpr double kRefineFrom_mm = 4.0;   // the first search after rivals were settled
+constexpr double kSupportScale = 3.0;    // of the robust loss, in units of boundary_sigma_mm
 constexpr double kMinMatched = 4.0;   // pairings below which a start is not believed
 constexpr double kMinQuality = 0.3;
 constexpr int kAllPoints = 1 << 20;
@@ -85,7 +89,8 @@ class BoneFitter {
     fit_features();
     prepare(images);
     result.times.prepare_ms = watch_.lap_ms();
-    fit_boundary(result);
+    const bool rivalled = !start && settle_rivals(result);
+    fit_boundary(rivalled ? kRefineFrom_mm : options_.search_start_mm, options_.iterations, result);
     watch_.lap_ms();
     if (options_.covariance) {
       result.vertex_sd_mm =
@@ -141,10 +146,11 @@ class BoneFitter {
 
   void prepare(const std::vector<XrayImage>& images) {
     update_shape();
-    scales_.clear();
-    for (std::size_t v = 0; v < views_.size(); ++v) {
-      scales_.push_back(prepare_scales(images[v], bone_view(v), vertices_, options_));
-    }
+    scales_.resize(views_.size());
+    pool_.run(static_cast<int>(views_.size()), [&](int k) {
+      const auto v = static_cast<std::size_t>(k);
+      scales_[v] = prepare_scales(images[v], bone_view(v), vertices_, options_);
+    });
   }
 
   View bone_view(std::size_t v) const {
@@ -165,11 +171,58 @@ class BoneFitter {
     vertex_normals(vertices_, model_.faces, normals_);
   }
 
-  double window_mm(int iteration) const {
-    const int narrowing = std::max(1, options_.iterations - kFinalSearches);
+  /// Where features leave the start open, tries what they allow and keeps what the image supports
+  /// best. Returns whether there was anything to try.
+  bool settle_rivals(BoneFit& result) {
+    FitState<double> first = state_;
+    first.b = state_.b.head(std::min<Eigen::Index>(kAlignmentModes, state_.b.size()));
+    first.corrections.clear();
+    std::vector<FitState<double>> starts =
+        rival_starts(model_, problem_.features, problem_.prior, first);
+    if (starts.empty()) return false;
+    starts.insert(starts.begin(), first);
+    FitState<double> best;
+    double best_support = -std::numeric_limits<double>::infinity();
+    for (const FitState<double>& start : starts) {
+      state_ = start;
+      state_.b = Eigen::VectorXd::Zero(model_.num_modes);
+      state_.b.head(start.b.size()) = start.b;
+      open_corrections();
+      update_shape();
+      std::fill(caps_.begin(), caps_.end(), 0.0F);
+      fit_boundary(options_.search_start_mm, options_.iterations / 2, result);
+      const double support = image_support();
+      if (support <= best_support) continue;
+      best_support = support;
+      best = state_;
+    }
+    state_ = std::move(best);
+    update_shape();
+    return true;
+  }
+
+  /// How well the images agree with the state, as a log-likelihood: a rim with an edge on it counts
+  /// for what the robust loss would charge for one without; features and priors count against.
+  double image_support() {
+    search(options_.search_end_mm);
+    const double edge_worth = 0.5 * kSupportScale * kSupportScale;
+    double support = -0.5 * (problem_.features.cost(state_) + problem_.prior.cost(state_));
+    for (const ViewBoundary& boundary : problem_.boundary.boundaries) {
+      for (const BoundaryObservation& o : boundary.observations) {
+        const double du = o.found_px[0] - o.point.px[0];
+        const double dv = o.found_px[1] - o.point.px[1];
+        const double r =
+            std::hypot(du, dv) / (boundary.px_per_mm * options_.boundary_sigma_mm);
+        support += edge_worth * boundary.view_weight * o.salience * std::exp(-0.5 * r * r);
+      }
+    }
+    return support;
+  }
+
+  double window_mm(double start_mm, int num_iterations, int iteration) const {
+    const int narrowing = std::max(1, num_iterations - kFinalSearches);
     const double share = std::min(1.0, static_cast<double>(iteration) / narrowing);
-    return options_.search_start_mm *
-           std::pow(options_.search_end_mm / options_.search_start_mm, share);
+    return start_mm * std::pow(options_.search_end_mm / start_mm, share);
   }
 
   void extract_rims(std::size_t v, int max_points, std::vector<SilhouettePoint>& points) {
@@ -202,11 +255,11 @@ class BoneFitter {
   }
 
   /// Search is discrete, a step is smooth: the step is judged on the search result it was made for.
-  void fit_boundary(BoneFit& result) {
+  void fit_boundary(double start_mm, int num_iterations, BoneFit& result) {
     result.status = FitStatus::kIterationLimit;
     solver_.damping = 1e-6;
-    for (int iteration = 0; iteration < options_.iterations; ++iteration) {
-      const double half_width_mm = window_mm(iteration);
+    for (int iteration = 0; iteration < num_iterations; ++iteration) {
+      const double half_width_mm = window_mm(start_mm, num_iterations, iteration);
       search(half_width_mm);
       result.times.search_ms += watch_.lap_ms();
       const bool fell = take_step(problem_, solver_, state_, trial_);

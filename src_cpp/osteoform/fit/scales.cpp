@@ -15,9 +15,11 @@ constexpr double kMargin_mm = 12.0;  // beyond the silhouette: the first search 
 
 void range_of(const XrayImage& image, float& low, float& high) {
   const auto n = static_cast<std::ptrdiff_t>(image.width) * image.height;
-  const auto [least, most] = std::minmax_element(image.pixels, image.pixels + n);
-  low = *least;
-  high = *most;
+  low = high = image.pixels[0];
+  for (std::ptrdiff_t i = 1; i < n; ++i) {
+    low = std::min(low, image.pixels[i]);
+    high = std::max(high, image.pixels[i]);
+  }
 }
 
 }  // namespace

@@ -11,6 +11,7 @@ namespace {
 constexpr float kStep_px = 0.5F;
 constexpr double kRootEdgeBias = 0.765;
 constexpr float kCapOverMedian = 2.0F;
+constexpr float kSalientOverNoise = 6.0F;
 constexpr float kTrustAtMedian = 0.3F;  // an edge this share of the median has weight one half
 
 SearchWindow window_for(const ViewScales& scales, double half_width_mm, float cap) {
@@ -85,6 +86,9 @@ void search_view(const ViewScales& scales, const std::vector<SilhouettePoint>& s
     BoundaryObservation observation;
     observation.point = silhouette[k];
     observation.weight = strength * strength / (strength * strength + half_trust * half_trust);
+    // Against the image's own noise, not the median edge: states are compared by it.
+    const float over = strength / (kSalientOverNoise * image.noise + 1e-12F);
+    observation.salience = over / (1.0F + over);
     const float shift =
         factor * (edges[k].offset_px + observation.weight * static_cast<float>(bias));
     for (int a = 0; a < 2; ++a) {

@@ -2,7 +2,9 @@
 #include "osteoform/image/edge_image.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 
 #include "osteoform/base/clones.hpp"
 
@@ -16,6 +18,39 @@ OSTEOFORM_CLONES void add_downsampled(const float* source, int factor, int n, fl
     float sum = 0.0F;
     for (int k = 0; k < factor; ++k) sum += source[u * factor + k];
     out[u] += sum;
+  }
+}
+
+/// Natural logarithm of positive normal floats to 2e-7 absolute, in a form that vectorises:
+/// x = m 2^e with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh(s), s = (m - 1) / (m + 1).
+inline float fast_log(float x) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(x) - 0x3f3504f3U;
+  const float exponent = static_cast<float>(static_cast<std::int32_t>(bits) >> 23);
+  const float m = std::bit_cast<float>((bits & 0x007fffffU) + 0x3f3504f3U);
+  const float s = (m - 1.0F) / (m + 1.0F);
+  const float s2 = s * s;
+  const float series = 2.0F + s2 * (0.6666667F + s2 * (0.4F + s2 * (0.2857143F + s2 * 0.2222222F)));
+  return s * series + exponent * 0.69314718F;
+}
+
+/// out = scale * out - offset, then its negative logarithm.
+OSTEOFORM_CLONES void log_row(float scale, float offset, int n, float* out) {
+  for (int u = 0; u < n; ++u) {
+    const float level = scale * out[u] - offset;
+    out[u] = -fast_log((level > 0.0F ? level : 0.0F) + kDarkest);
+  }
+}
+
+OSTEOFORM_CLONES void scale_row(float scale, float offset, int n, float* out) {
+  for (int u = 0; u < n; ++u) out[u] = scale * out[u] - offset;
+}
+
+/// Central differences of the inner pixels of a row, interleaved.
+OSTEOFORM_CLONES void gradient_row(const float* above, const float* here, const float* below, int n,
+                                   float* out) {
+  for (int u = 1; u + 1 < n; ++u) {
+    out[2 * u] = 0.5F * (here[u + 1] - here[u - 1]);
+    out[2 * u + 1] = 0.5F * (below[u] - above[u]);
   }
 }
 
@@ -69,9 +104,11 @@ ImageF attenuation(const XrayImage& image, const Patch& patch, float low, float 
                             static_cast<std::ptrdiff_t>(patch.left) * patch.factor;
       add_downsampled(source, patch.factor, patch.width, out);
     }
-    for (int u = 0; u < patch.width; ++u) out[u] = scale * out[u] - offset;
-    if (image.polarity == Polarity::kBrightIsDense) continue;
-    for (int u = 0; u < patch.width; ++u) out[u] = -std::log(std::max(out[u], 0.0F) + kDarkest);
+    if (image.polarity == Polarity::kDarkIsDense) {
+      log_row(scale, offset, patch.width, out);
+    } else {
+      scale_row(scale, offset, patch.width, out);
+    }
   }
   return result;
 }
@@ -85,7 +122,8 @@ EdgeImage make_edge_image(const ImageF& smooth, const Patch& patch) {
     const float* here = smooth.row(v);
     const float* below = smooth.row(std::min(v + 1, smooth.height - 1));
     float* out = image.gradient.data() + 2 * static_cast<std::ptrdiff_t>(v) * smooth.width;
-    for (int u = 0; u < smooth.width; ++u) {
+    gradient_row(above, here, below, smooth.width, out);
+    for (const int u : {0, smooth.width - 1}) {
       out[2 * u] = 0.5F * (here[std::min(u + 1, smooth.width - 1)] - here[std::max(u - 1, 0)]);
       out[2 * u + 1] = 0.5F * (below[u] - above[u]);
     }

@@ -20,7 +20,8 @@ inline constexpr int kBlockSize = 64;
 struct BoundaryObservation {
   SilhouettePoint point;
   float found_px[2] = {0.0F, 0.0F};
-  float weight = 0.0F;  ///< trust in the edge, 0 to 1
+  float weight = 0.0F;    ///< trust in the edge, 0 to 1
+  float salience = 0.0F;  ///< how far the edge stands out of the image, 0 to 1
 };
 
 /// What one view's silhouette found, held fixed while the solver moves.

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "osteoform/fit/rival_starts.hpp"
+
+#include <Eigen/Cholesky>
+#include <Eigen/Eigenvalues>
+#include <algorithm>
+#include <cmath>
+
+namespace osteoform {
+namespace {
+
+/// Mean of J'J over the bone's feature points that were seen, J = d x_in_world / d parameters.
+Eigen::MatrixXd motion_metric(const ShapeModel& model, const FeatureTerm& features,
+                              const FitState<double>& state) {
+  const int num_params = state.num_params();
+  Eigen::MatrixXd sum = Eigen::MatrixXd::Zero(num_params, num_params);
+  double total = 1e-12;
+  Eigen::MatrixXd J(3, num_params);
+  for (const PointObservation& seen : features.points) {
+    const Eigen::Matrix3d& R = state.world_from_bone.rotation;
+    const Eigen::Vector3d x = R * feature_point(model.features, seen.point, state.b);
+    J.setZero();
+    J.leftCols<3>() = -skew<double>(x);
+    J.middleCols<3>(3).setIdentity();
+    J.middleCols(kPoseDim, state.b.size()) =
+        R * model.features.point_modes.middleRows<3>(3 * seen.point).leftCols(state.b.size());
+    sum += seen.weight * J.transpose() * J;
+    total += seen.weight;
+  }
+  return sum / total;
+}
+
+}  // namespace
+
+std::vector<FitState<double>> rival_starts(const ShapeModel& model, const FeatureTerm& features,
+                                           const PriorTerm& prior, const FitState<double>& state) {
+  std::vector<FitState<double>> rivals;
+  NormalEquations sums;
+  sums.reset(state.num_params());
+  features.accumulate(state, sums);
+  prior.accumulate(state, sums);
+  sums.H.diagonal().array() += 1e-6;
+  const Eigen::LLT<Eigen::MatrixXd> factor(sums.H);
+  if (factor.info() != Eigen::Success) return rivals;
+
+  // With H = L L', p = L^-T e has the posterior's covariance for white e; its mean square motion is
+  // e' (L^-1 A L^-T) e.
+  Eigen::MatrixXd whitened = motion_metric(model, features, state);
+  factor.matrixL().solveInPlace(whitened);
+  whitened.transposeInPlace();
+  factor.matrixL().solveInPlace(whitened);
+  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(whitened);
+  const Eigen::Index n = whitened.rows();
+  for (int k = 0; k < std::min<int>(kMaxRivalDirections, static_cast<int>(n)); ++k) {
+    const double motion_mm = std::sqrt(std::max(0.0, solver.eigenvalues()[n - 1 - k]));
+    if (motion_mm * kRivalStep < kRivalMotion_mm) break;
+    Eigen::VectorXd step = solver.eigenvectors().col(n - 1 - k);
+    factor.matrixU().solveInPlace(step);
+    for (const double sign : {1.0, -1.0}) {
+      rivals.push_back(state);
+      rivals.back().step(sign * kRivalStep * step);
+    }
+  }
+  return rivals;
+}
+
+}  // namespace osteoform
