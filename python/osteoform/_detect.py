@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteoform._errors import DetectionError, MissingExtraError
-from osteoform._network_file import NetworkFacts, read_facts
+from osteoform._network_file import NetworkFacts, Tensor, read_facts
 from osteoform._normalize import NormalizedImage, normalize, pad_to_multiple
 from osteoform._peaks import Frame, NetworkOutput, Reading
 from osteoform._types import F32, Detection, Side, XrayView
@@ -47,7 +47,11 @@ class OnnxDetector:
                 self._session = _open_session(shipped, num_threads)
         else:
             self._session = _open_session(path, num_threads)
-        self._facts = read_facts(self._session)
+        values = (*self._session.get_inputs(), *self._session.get_outputs())
+        self._facts = read_facts(
+            self._session.get_modelmeta().custom_metadata_map,
+            [Tensor(name=x.name, type=x.type, shape=tuple(x.shape)) for x in values],
+        )
 
     @property
     def facts(self) -> NetworkFacts:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from osteoform._errors import DetectionError
 from osteoform._normalize import NORMALIZATION
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 _FORMAT, _VERSION = "osteoform detector", "1"
 
@@ -63,9 +59,17 @@ class NetworkFacts:
         raise KeyError(bone)
 
 
-def read_facts(session: onnxruntime.InferenceSession) -> NetworkFacts:
-    """Read the metadata and check names, types and shapes of inputs and outputs."""
-    stored = session.get_modelmeta().custom_metadata_map
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """Name, ONNX type and shape of one input or output; free dimensions are names or None."""
+
+    name: str
+    type: str
+    shape: tuple[int | str | None, ...]
+
+
+def read_facts(stored: Mapping[str, str], tensors: Sequence[Tensor]) -> NetworkFacts:
+    """Read the metadata of a file and check names, types and shapes of what goes in and out."""
     for key, needed in (
         ("format", _FORMAT),
         ("version", _VERSION),
@@ -77,7 +81,7 @@ def read_facts(session: onnxruntime.InferenceSession) -> NetworkFacts:
         facts = _parse(stored)
     except (KeyError, ValueError, AttributeError, TypeError) as error:
         raise DetectionError(f"detector network: metadata cannot be read: {error!r}") from error
-    _check_signature(session, facts)
+    _check_signature(tensors, facts)
     return facts
 
 
@@ -101,7 +105,7 @@ def _parse(stored: Mapping[str, str]) -> NetworkFacts:
     )
 
 
-def _check_signature(session: onnxruntime.InferenceSession, facts: NetworkFacts) -> None:
+def _check_signature(tensors: Sequence[Tensor], facts: NetworkFacts) -> None:
     """Fixed dimensions must agree; free ones (names) are not compared."""
     needed = {
         "image": (None, 1, None, None),
@@ -109,7 +113,7 @@ def _check_signature(session: onnxruntime.InferenceSession, facts: NetworkFacts)
         "shape": (None, 3 * facts.num_ellipses, None, None),
         "box": (None, len(facts.points), 5),
     }
-    found = {x.name: x for x in (*session.get_inputs(), *session.get_outputs())}
+    found = {tensor.name: tensor for tensor in tensors}
     if set(found) != set(needed):
         raise DetectionError(
             f"detector network: inputs and outputs are {sorted(found)}, need {sorted(needed)}"

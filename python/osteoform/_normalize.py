@@ -66,7 +66,7 @@ def shrink(pixels: F32, size_px: int) -> tuple[F32, tuple[float, float]]:
         columns are dropped.
     """
     rows, columns = pixels.shape
-    factor = max(1, max(rows, columns) // (2 * size_px))
+    factor = max(1, max(rows, columns) // size_px)
     factor = min(factor, rows, columns)
     blocks = _block_mean(pixels, factor)
     block_rows, block_columns = blocks.shape

@@ -14,6 +14,7 @@ from osteoform.modeling.features import FEATURES
 STRIDE = 4
 LENGTH_UNIT_PX = 32.0
 _WIDTHS = (16, 32, 48, 64, 80, 96)
+_LAST_WIDTH = 64
 _BOX_LEVEL = 3
 
 
@@ -89,11 +90,12 @@ class FeatureNet(nn.Module):
             nn.Sequential(_convolution(a, b, stride=2), _convolution(b, b))
             for a, b in itertools.pairwise(widths)
         )
+        # The last stage is wide: one linear map makes all the heatmaps of it.
         self.up = nn.ModuleList(
-            _convolution(widths[i] + widths[i + 1], widths[i])
+            _convolution(widths[i] + widths[i + 1], _LAST_WIDTH if i == 1 else widths[i])
             for i in range(len(widths) - 2, 0, -1)
         )
-        self.points = nn.Conv2d(widths[1], self.num_heat + 3 * self.num_ellipses, 1)
+        self.points = nn.Conv2d(_LAST_WIDTH, self.num_heat + 3 * self.num_ellipses, 1)
         self.absence = nn.Sequential(
             nn.Linear(2 * widths[-1], 64), nn.ReLU(), nn.Linear(64, self.num_heat)
         )

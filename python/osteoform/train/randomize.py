@@ -82,8 +82,8 @@ def randomize(
 def _attenuation(layers: F32, rng: Generator) -> F32:
     """Line integrals; bone counts by what it absorbs beyond the soft tissue that it displaces."""
     compact, spongy, whole = layers
-    soft = rng.uniform(0.010, 0.028)
-    dense, loose = rng.uniform(0.012, 0.06), rng.uniform(0.0015, 0.018)
+    soft = rng.uniform(0.010, 0.025)
+    dense, loose = rng.uniform(0.016, 0.06), rng.uniform(0.002, 0.018)
     texture = 1 + rng.uniform(0.0, 0.12) * _smooth_noise(rng, spongy.shape, rng.choice([2, 4, 8]))
     muscle = 1 + rng.uniform(0.0, 0.08) * _smooth_noise(rng, whole.shape, rng.choice([12, 24, 48]))
     total: F32 = dense * compact + loose * spongy * texture + soft * whole * muscle
@@ -153,7 +153,7 @@ def _add_noise(intensity: F32, rng: Generator) -> F32:
     if rng.uniform() < 0.3:
         noise = 2.0 * ndimage.uniform_filter(noise, 3)
     typical = np.sqrt(max(float(np.median(intensity)), 1e-6))
-    quantum = np.exp(rng.uniform(np.log(0.002), np.log(0.05))) * typical
+    quantum = np.exp(rng.uniform(np.log(0.002), np.log(0.03))) * typical
     noisy: F32 = np.maximum(intensity + quantum * np.sqrt(intensity) * noise, 0.0)
     return noisy
 

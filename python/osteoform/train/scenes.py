@@ -28,7 +28,7 @@ MARGIN_PX = 24
 OUTLINE_STEP = 4
 
 _SITES = ("knee", "femur", "hip", "ankle", "shank", "leg")
-_SITE_SHARE = (0.46, 0.22, 0.08, 0.06, 0.08, 0.10)
+_SITE_SHARE = (0.60, 0.23, 0.05, 0.03, 0.04, 0.05)
 _FIELD_MM = {
     "knee": (180.0, 350.0),
     "femur": (440.0, 600.0),
@@ -82,7 +82,7 @@ def sample_site(rng: Generator, shape: tuple[int, int]) -> str:
     share = np.array(_SITE_SHARE)
     tall = shape[0] / shape[1]
     if tall >= 2:
-        share *= (0.05, 2.0, 0.1, 0.1, 2.0, 3.0)
+        share *= (0.25, 2.0, 0.1, 0.1, 2.0, 3.0)
     elif tall <= 1:
         share *= (1.0, 0.7, 1.0, 1.0, 0.5, 0.2)
     return str(rng.choice(_SITES, p=share / share.sum()))

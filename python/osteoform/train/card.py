@@ -1,0 +1,77 @@
+"""The card of a network: what made it, what was measured, where it fails."""
+
+from __future__ import annotations
+
+from osteoform._split import held_out
+from osteoform.train.loop import BATCH_SIZE, TrainingReport
+from osteoform.train.validate import DetectorScore
+
+_CARD = """# Detector network
+
+Finds femur, tibia, fibula and patella in X-rays: a box, feature points and feature ellipses each.
+Trained on simulated X-rays only; no real X-ray was ever shown to it.
+
+- Made by: `{command}` (seed {seed})
+- Seen in training: {images} images in {steps} steps of {batch}, {minutes:.0f} minutes
+- Bones: LLP26 (MPL-2.0), mixed, deformed, scaled 0.88-1.15, knee bent 0-110 degrees;
+  people {people}
+- Held out, never trained on: people {held_out} (`split.toml`)
+- Input: grey image, longer side 256 px, logarithmic, local contrast (`_normalize.py`); right legs,
+  so left images are mirrored; upright, so images are read at four quarter turns
+- Standard deviation of a point: sqrt(({scale:.2f} x spread)^2 + {floor:.1f}^2) network px
+
+## Measured on {num_images} simulated X-rays of the people held out
+
+Same randomness as in training (any direction, wires, collimators, noise, flexion), knee, femur,
+hip, ankle, shank and whole leg mixed. Errors are of the points that were reported and are in view.
+
+| bone | points | median px | median mm | p90 mm | found | false | box IoU | ellipse size |
+|---|---|---|---|---|---|---|---|---|
+{rows}
+
+Pixels are the network's (1/256 of the image's longer side). "found": share of the points in view
+that are reported; "false": share of the reported points that are not in view; "ellipse size":
+median relative error of the mean radius. The true quarter turn scores best in
+{upright:.0f} % of the images.
+
+## Known failures
+
+- Medial and lateral condyle are exchanged in pure lateral views: both look alike there, and the
+  class probabilities of the two places say so.
+- Points along a shaft are guesses along its direction where neither end of the bone is in view.
+- Images that show the other leg too: the network may report its features.
+- Metal implants, casts and fractures were not simulated.
+"""
+
+_ROW = (
+    "| {0.bone} | {0.num_points} | {0.median_px:.2f} | {0.median_mm:.1f} | {0.p90_mm:.1f} "
+    "| {1:.0f} % | {2:.0f} % | {0.box_iou:.2f} | {3} |"
+)
+
+
+def card(report: TrainingReport, score: DetectorScore, command: str) -> str:
+    """The text that goes with a network file."""
+    rows = [
+        _ROW.format(
+            bone,
+            100 * bone.found_share,
+            100 * bone.false_share,
+            "-" if bone.size_error != bone.size_error else f"{100 * bone.size_error:.0f} %",
+        )
+        for bone in score.bones
+    ]
+    return _CARD.format(
+        command=command,
+        seed=report.seed,
+        images=report.images_seen,
+        steps=report.steps,
+        batch=BATCH_SIZE,
+        minutes=report.minutes,
+        people=", ".join(map(str, report.people)),
+        held_out=", ".join(map(str, held_out())),
+        scale=score.calibration.sigma_scale,
+        floor=score.calibration.sigma_floor_px,
+        num_images=score.num_images,
+        rows="\n".join(rows),
+        upright=100 * score.upright_share,
+    )
