@@ -11,8 +11,9 @@ from osteoform._split import held_out
 from osteoform.train.dataset import Batch, describe
 from osteoform.train.export import Calibration, export_onnx, metadata
 from osteoform.train.legs import load_atlas, rotation, sample_leg
-from osteoform.train.loop import learn_batch, new_optimizer
+from osteoform.train.loop import learn_batch, new_optimizers
 from osteoform.train.losses import losses
+from osteoform.train.muon import orthogonal
 from osteoform.train.network import Channels, FeatureNet, Readout
 from osteoform.train.randomize import randomize, sample_warp
 from osteoform.train.scenes import MARGIN_PX, Truth, sample_scene
@@ -38,8 +39,8 @@ def random_batch(size: int = 2) -> Batch:
 def test_loss_falls_on_one_batch():
     torch.manual_seed(0)
     net, batch = FeatureNet(CHANNELS), random_batch()
-    optimizer = new_optimizer(net)
-    history = [learn_batch(net, optimizer, batch, CHANNELS) for _ in range(8)]
+    optimizers = new_optimizers(net)
+    history = [learn_batch(net, optimizers, batch, CHANNELS) for _ in range(8)]
     assert history[-1]["heat"] < history[0]["heat"] - 0.3
     assert all(np.isfinite(list(found.values())).all() for found in history)
 
@@ -112,6 +113,14 @@ def test_exported_network_agrees_with_pytorch(tmp_path):
     heat = torch.softmax(logits, 2)[..., :-1].reshape(read.heat.shape)
     np.testing.assert_allclose(found[1].heat, heat[1].numpy(), atol=1e-5)
     np.testing.assert_allclose(found[0].box[:, :4], 32 * read.box[0].numpy(), atol=1e-2)
+
+
+def test_muon_s_update_is_nearly_orthogonal():
+    generator = torch.Generator().manual_seed(0)
+    for shape in ((8, 30), (30, 8), (5, 5)):
+        values = torch.linalg.svdvals(orthogonal(torch.randn(*shape, generator=generator)))
+        assert values.min() > 0.3
+        assert values.max() < 1.3
 
 
 def test_metadata_names_every_channel():

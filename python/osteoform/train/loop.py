@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from osteoform._split import held_out
 from osteoform.train.dataset import Batch, BatchStream, PoolPlan, render_pool
 from osteoform.train.losses import losses
+from osteoform.train.muon import Muon
 from osteoform.train.network import Channels, FeatureNet
 
 BATCH_SIZE = 16
@@ -25,7 +26,9 @@ BATCH_SIZE = 16
 _NUM_SCENES = 7000
 _SCENES_PER_BATCH = 2.0
 _PEOPLE = 26
-_PEAK_RATE = 2e-3
+_ADAM_RATE = 2e-3
+_MUON_RATE = 0.02
+_MUON_MOMENTUM = 0.95
 _WARM_UP = 0.02
 _LAST_RATE = 0.01
 _MEAN_DECAY = 0.999
@@ -33,6 +36,7 @@ _SAVE_EVERY_S = 120.0
 _WORKERS = 2
 
 Progress = Callable[[float, str], None]
+Optimizers = tuple[torch.optim.Optimizer, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +58,7 @@ class _Run:
 
     net: FeatureNet
     mean: FeatureNet
-    optimizer: torch.optim.Optimizer
+    optimizers: Optimizers
     step: int = 0
     elapsed_s: float = 0.0
 
@@ -62,7 +66,7 @@ class _Run:
         state = {
             "net": self.net.state_dict(),
             "mean": self.mean.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step,
             "elapsed_s": self.elapsed_s,
         }
@@ -74,7 +78,8 @@ class _Run:
         state = torch.load(path, weights_only=True)
         self.net.load_state_dict(state["net"])
         self.mean.load_state_dict(state["mean"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, stored in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(stored)
         self.step, self.elapsed_s = state["step"], state["elapsed_s"]
 
 
@@ -143,7 +148,7 @@ def load_network(checkpoint: Path) -> FeatureNet:
 
 
 def learn_batch(
-    net: FeatureNet, optimizer: torch.optim.Optimizer, batch: Batch, channels: Channels
+    net: FeatureNet, optimizers: Optimizers, batch: Batch, channels: Channels
 ) -> dict[str, float]:
     """One step downhill; returns the losses before it."""
     net.train()
@@ -151,22 +156,30 @@ def learn_batch(
     with torch.autocast("cpu", torch.bfloat16):
         readout = net(images)
     found = losses(readout, batch, channels.ellipse_heat)
-    optimizer.zero_grad(set_to_none=True)
+    net.zero_grad(set_to_none=True)
     torch.autograd.backward(found.total)
     nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-    optimizer.step()
+    for optimizer in optimizers:
+        optimizer.step()
     return {name: float(value.detach()) for name, value in vars(found).items()}
 
 
-def new_optimizer(net: FeatureNet) -> torch.optim.Optimizer:
-    """AdamW with no decay worth speaking of: the data is endless."""
-    return torch.optim.AdamW(net.parameters(), lr=_PEAK_RATE, weight_decay=1e-4)
+def new_optimizers(net: FeatureNet) -> Optimizers:
+    """Muon for the convolutions inside, AdamW for the rest."""
+    inside = [*net.down.parameters(), *net.up.parameters()]
+    convolutions = [weight for weight in inside if weight.ndim == 4]
+    chosen = {id(weight) for weight in convolutions}
+    rest = [weight for weight in net.parameters() if id(weight) not in chosen]
+    return (
+        Muon(convolutions, lr=_MUON_RATE, momentum=_MUON_MOMENTUM),
+        torch.optim.AdamW(rest, lr=_ADAM_RATE, weight_decay=1e-4),
+    )
 
 
 def _new_run() -> _Run:
     net = FeatureNet(Channels.of_contract())
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return _Run(net=net, mean=deepcopy(net), optimizer=new_optimizer(net))
+    return _Run(net=net, mean=deepcopy(net), optimizers=new_optimizers(net))
 
 
 def _learn(
@@ -204,9 +217,10 @@ def _learn(
         done = run.step / steps if steps else run.elapsed_s / (60 * (minutes or 1))
         if done >= 1:
             return means
-        for group in run.optimizer.param_groups:
-            group["lr"] = _PEAK_RATE * _rate(done)
-        found = learn_batch(run.net, run.optimizer, next(batches), channels)
+        for optimizer, peak in zip(run.optimizers, (_MUON_RATE, _ADAM_RATE), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = peak * _rate(done)
+        found = learn_batch(run.net, run.optimizers, next(batches), channels)
         run.step += 1
         _average(run)
         means = {n: 0.98 * means.get(n, v) + 0.02 * v for n, v in found.items()}
