@@ -41,7 +41,7 @@ def distances_to_surface(points: NDArray[Any], surface: Mesh) -> F64:
     _, distances_mm, _ = closest_points(
         points=np.asarray(points, np.float64), vertices=surface.vertices, faces=surface.faces
     )
-    return distances_mm
+    return np.asarray(distances_mm)
 
 
 def sample_surface(mesh: Mesh, num_points: int) -> F64:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from osteoform._core import ConeView, InputError, SlotView
 from osteoform._types import F64, Detection, Mesh, Side, XrayView
@@ -176,9 +177,10 @@ def _detection(
     )
 
 
-def _inside(points_px: F64, view: XrayView) -> np.ndarray:
+def _inside(points_px: F64, view: XrayView) -> NDArray[np.bool_]:
     height, width = view.pixels.shape
-    return np.all((points_px >= 0.0) & (points_px <= [width - 1, height - 1]), axis=1)
+    inside = (points_px >= 0.0) & (points_px <= [width - 1, height - 1])
+    return np.asarray(inside.all(axis=1))
 
 
 def _noisy_ellipse(

@@ -124,7 +124,7 @@ def write_demonstration(folder: Path, demonstration: Demonstration) -> dict[str,
     """Write the reconstruction's files and `surface_error.png`; return all numbers."""
     model, trial = demonstration.model, demonstration.trial
     bone = demonstration.reconstruction.bones[model.bone]
-    bone_from_world = np.linalg.inv(trial.world_from_bone)
+    bone_from_world = np.asarray(np.linalg.inv(trial.world_from_bone), np.float64)
     upright = transformed(trial.truth, bone_from_world)
     upright = upright if demonstration.side == "right" else mirrored(upright)
     errors = distances_to_surface(trial.truth.vertices, bone.mesh)

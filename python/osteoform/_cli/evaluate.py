@@ -172,7 +172,8 @@ def _is_collection(path: Path) -> bool:
 
     from osteoform._npz import read_npz
 
-    return np.ndim(read_npz(path.read_bytes()).get("vertices")) == 3
+    vertices = read_npz(path.read_bytes()).get("vertices")
+    return vertices is not None and np.ndim(vertices) == 3
 
 
 def _collection(
