@@ -7,18 +7,19 @@ from itertools import permutations, product
 
 import numpy as np
 
-from osteoform._core import closest_points
-from osteoform._distance import distances_to_surface, sample_surface
+from osteoform._core import ClosestPointTree
+from osteoform._distance import sample_surface
 from osteoform._errors import InputError
 from osteoform._shape_model import ShapeModel
 from osteoform._types import F64, Mesh, Side
 
-_COARSE_POINTS = 300
-_COARSE_STEPS = 10
+_NUM_POINTS = 1000
+_NUM_FEW = 200
+_COARSE_STEPS = 8
 _FINE_CANDIDATES = 8
 _SAME_COSINE = float(np.cos(np.deg2rad(10.0)))
-_FINE_POINTS = 1500
-_FINE_STEPS = 20
+_FINE_STEPS = 15
+_DEFORM_CANDIDATES = 8
 _NUM_MODES = 12
 _DEFORM_STEPS = 15
 _DEFORM_NOISE_MM = 3.0
@@ -84,50 +85,72 @@ def place_model(model: ShapeModel, mesh: Mesh, *, side: Side) -> Placement:
         The mesh has no extent.
     """
     model = model if side == "right" else model.mirrored()
-    mean = Mesh(vertices=model.mean, faces=model.faces)
+    mean = _Surface.of(Mesh(vertices=model.mean, faces=model.faces))
     if np.array_equal(model.faces, mesh.faces) and len(model.mean) == len(mesh.vertices):
-        return _place_by_correspondence(mean, mesh)
-    starts = _starts(sample_surface(mean, 4000), sample_surface(mesh, 4000))
-    points = sample_surface(mesh, _COARSE_POINTS)
-    coarse = [_refine_one_way(start, points, mean) for start in starts]
-    coarse.sort(key=lambda candidate: _one_way_rms(candidate, points, mean))
-    fine = [_refine(candidate, mean, mesh) for candidate in _distinct(coarse)]
+        return _place_by_correspondence(mean, _Surface.of(mesh))
+    bone = _Surface.of(mesh)
+    coarse = [_refine_one_way(start, bone.few, mean) for start in _starts(mean.points, bone.points)]
+    coarse.sort(key=lambda candidate: _one_way_rms(candidate, bone.few, mean))
+    fine = [_refine(candidate, mean, bone) for candidate in _distinct(coarse)]
+    fine.sort(key=lambda candidate: _rms(candidate, mean, bone))
     leading = model.truncated(min(model.num_pca, _NUM_MODES))
-    deformed = [_deform(candidate, leading, mesh) for candidate in fine]
-    best, shape = min(deformed, key=lambda fitted: _rms(*fitted, mesh))
-    return Placement(mesh_from_bone=best.rigid(), rms_mm=_rms(best, shape, mesh))
+    deformed = [_deform(candidate, leading, bone) for candidate in fine[:_DEFORM_CANDIDATES]]
+    best, rms_mm = min(deformed, key=lambda fitted: fitted[1])
+    return Placement(mesh_from_bone=best.rigid(), rms_mm=rms_mm)
 
 
-def _place_by_correspondence(mean: Mesh, mesh: Mesh) -> Placement:
+@dataclass(frozen=True)
+class _Surface:
+    """A surface with its search tree and points spread over it (P, 3), and a few of them."""
+
+    tree: ClosestPointTree
+    vertices: F64
+    points: F64
+    few: F64
+
+    @staticmethod
+    def of(mesh: Mesh) -> _Surface:
+        return _Surface(
+            ClosestPointTree(vertices=mesh.vertices, faces=mesh.faces),
+            mesh.vertices.astype(np.float64),
+            sample_surface(mesh, _NUM_POINTS),
+            sample_surface(mesh, _NUM_FEW),
+        )
+
+
+def _place_by_correspondence(mean: _Surface, mesh: _Surface) -> Placement:
     """Same faces: vertex by vertex, nothing to search."""
-    best = umeyama(mean.vertices.astype(np.float64), mesh.vertices.astype(np.float64))
+    best = umeyama(mean.vertices, mesh.vertices)
     return Placement(mesh_from_bone=best.rigid(), rms_mm=_rms(best, mean, mesh))
 
 
 def rigid_fit_to_surface(points: F64, surface: Mesh, *, steps: int = 50) -> Similarity:
     """The rigid motion that brings points (N, 3), already near a surface, closest to it."""
+    tree = ClosestPointTree(vertices=surface.vertices, faces=surface.faces)
     motion = Similarity(scale=1.0, rotation=np.eye(3), translation=np.zeros(3))
     for _ in range(steps):
-        nearest, _, _ = closest_points(
-            points=motion.apply(points), vertices=surface.vertices, faces=surface.faces
-        )
+        nearest, _, _ = tree.find(motion.apply(points))
         motion = umeyama(points, nearest, scale=1.0)
     return motion
 
 
-def _deform(start: Similarity, model: ShapeModel, mesh: Mesh) -> tuple[Similarity, Mesh]:
-    """Alternate closest points, shape coefficients and similarity."""
-    current, shape = start, Mesh(vertices=model.mean, faces=model.faces)
+def _deform(start: Similarity, model: ShapeModel, bone: _Surface) -> tuple[Similarity, float]:
+    """Alternate closest points, shape coefficients and similarity on a share of the vertices.
+
+    Returns the similarity and the root mean square distance that is left [mm].
+    """
+    step = max(1, model.num_vertices // _NUM_POINTS)
+    mean = model.mean[::step].astype(np.float64)
+    modes = model.modes[:, ::step].astype(np.float64).reshape(model.num_modes, -1)
+    normal = modes @ modes.T + _DEFORM_NOISE_MM**2 * np.eye(model.num_modes)
+    current, shape, distances_mm = start, mean, np.zeros(1)
     for _ in range(_DEFORM_STEPS):
-        on_mesh, _, _ = closest_points(
-            points=current.apply(shape.vertices.astype(np.float64)),
-            vertices=mesh.vertices,
-            faces=mesh.faces,
-        )
-        b = model.coefficients(current.apply_inverse(on_mesh), noise_mm=_DEFORM_NOISE_MM)
-        shape = Mesh(vertices=model.instance(b), faces=model.faces)
-        current = umeyama(shape.vertices.astype(np.float64), on_mesh)
-    return current, shape
+        on_bone, distances_mm, _ = bone.tree.find(current.apply(shape))
+        target = current.apply_inverse(on_bone)
+        b = np.linalg.solve(normal, modes @ (target - mean).ravel())
+        shape = mean + (b @ modes).reshape(-1, 3)
+        current = umeyama(shape, on_bone)
+    return current, float(np.sqrt(np.mean(np.square(distances_mm))))
 
 
 def _starts(model_points: F64, mesh_points: F64) -> list[Similarity]:
@@ -182,39 +205,30 @@ def umeyama(source: F64, target: F64, *, scale: float | None = None) -> Similari
     return Similarity(scale=scale, rotation=rotation, translation=translation)
 
 
-def _refine_one_way(start: Similarity, points: F64, model: Mesh) -> Similarity:
+def _refine_one_way(start: Similarity, points: F64, mean: _Surface) -> Similarity:
     current = start
     for _ in range(_COARSE_STEPS):
-        on_model, _, _ = closest_points(
-            points=current.apply_inverse(points), vertices=model.vertices, faces=model.faces
-        )
-        current = umeyama(on_model, points, scale=start.scale)
+        on_mean, _, _ = mean.tree.find(current.apply_inverse(points))
+        current = umeyama(on_mean, points, scale=start.scale)
     return current
 
 
-def _refine(start: Similarity, model: Mesh, mesh: Mesh) -> Similarity:
+def _refine(start: Similarity, mean: _Surface, bone: _Surface) -> Similarity:
     current = start
-    of_model = sample_surface(model, _FINE_POINTS)
-    of_mesh = sample_surface(mesh, _FINE_POINTS)
     for _ in range(_FINE_STEPS):
-        on_model, _, _ = closest_points(
-            points=current.apply_inverse(of_mesh), vertices=model.vertices, faces=model.faces
-        )
-        on_mesh, _, _ = closest_points(
-            points=current.apply(of_model), vertices=mesh.vertices, faces=mesh.faces
-        )
-        current = umeyama(np.vstack([on_model, of_model]), np.vstack([of_mesh, on_mesh]))
+        on_mean, _, _ = mean.tree.find(current.apply_inverse(bone.points))
+        on_bone, _, _ = bone.tree.find(current.apply(mean.points))
+        current = umeyama(np.vstack([on_mean, mean.points]), np.vstack([bone.points, on_bone]))
     return current
 
 
-def _one_way_rms(candidate: Similarity, points: F64, model: Mesh) -> float:
-    distances = distances_to_surface(candidate.apply_inverse(points), model)
+def _one_way_rms(candidate: Similarity, points: F64, mean: _Surface) -> float:
+    _, distances, _ = mean.tree.find(candidate.apply_inverse(points))
     return float(np.sqrt(np.mean(np.square(distances))))
 
 
-def _rms(candidate: Similarity, model: Mesh, mesh: Mesh) -> float:
-    to_model = candidate.scale * distances_to_surface(
-        candidate.apply_inverse(sample_surface(mesh, _FINE_POINTS)), model
-    )
-    to_mesh = distances_to_surface(candidate.apply(sample_surface(model, _FINE_POINTS)), mesh)
-    return float(np.sqrt(0.5 * (np.mean(np.square(to_model)) + np.mean(np.square(to_mesh)))))
+def _rms(candidate: Similarity, mean: _Surface, bone: _Surface) -> float:
+    _, to_mean, _ = mean.tree.find(candidate.apply_inverse(bone.points))
+    _, to_bone, _ = bone.tree.find(candidate.apply(mean.points))
+    squares = np.square(candidate.scale * to_mean).mean() + np.square(to_bone).mean()
+    return float(np.sqrt(0.5 * squares))
