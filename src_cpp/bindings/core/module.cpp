@@ -8,6 +8,7 @@ void bind_drr(py::module_& m);
 void bind_xray(py::module_& m);
 void bind_ssm(py::module_& m);
 void bind_fit(py::module_& m);
+void bind_parts(py::module_& m);
 }  // namespace osteoform
 
 PYBIND11_MODULE(_core, m) {
@@ -20,4 +21,5 @@ PYBIND11_MODULE(_core, m) {
   bind_xray(m);
   bind_ssm(m);
   bind_fit(m);
+  bind_parts(m);
 }
