@@ -15,7 +15,8 @@ from osteoform._normalize import density, grey_level, local_contrast
 from osteoform._render import Camera, colours, render
 from osteoform._types import F32, F64, Detection, Mesh, XrayView
 
-_MAX_SIDE_PX = 1400
+_MIN_SIDE_PX, _MAX_SIDE_PX = 900, 1400
+_MAX_ENLARGEMENT = 3.0
 _OVERSAMPLING = 2
 _LEGEND_PX = 280
 _WINDOW = 0.125  # of the longer side: where contrast is local
@@ -60,7 +61,7 @@ def stretch_contrast(pixels: NDArray[Any]) -> F32:
 def draw_overlay(view: XrayView, bones: Sequence[OverlayBone]) -> Image.Image:
     """Draw the X-ray with detected features, silhouettes and the boundary points found."""
     grey = Image.fromarray((stretch_contrast(view.pixels) * 255.0).astype(np.uint8))
-    scale = min(1.0, _MAX_SIDE_PX / max(grey.size)) * _OVERSAMPLING
+    scale = _scale(max(grey.size)) * _OVERSAMPLING
     size = (max(1, round(grey.width * scale)), max(1, round(grey.height * scale)))
     image = grey.resize(size, Image.Resampling.BICUBIC).convert("RGB")
     pen = _Pen(ImageDraw.Draw(image), scale)
@@ -75,6 +76,13 @@ def draw_overlay(view: XrayView, bones: Sequence[OverlayBone]) -> Image.Image:
     sheet.paste(image, (0, 0))
     sheet.paste(legend, (image.width, 0))
     return sheet
+
+
+def _scale(longer_side_px: int) -> float:
+    """Size of the picture relative to the X-ray's."""
+    if longer_side_px < _MIN_SIDE_PX:
+        return min(_MIN_SIDE_PX / longer_side_px, _MAX_ENLARGEMENT)
+    return min(1.0, _MAX_SIDE_PX / longer_side_px)
 
 
 @dataclass(frozen=True)

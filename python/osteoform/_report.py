@@ -14,7 +14,7 @@ from osteoform._core import ConeView, SlotView
 from osteoform._draw import OverlayBone, draw_overlay, save_png
 from osteoform._result import BoneReconstruction, Reconstruction
 from osteoform._shape_model import ShapeModel
-from osteoform._types import XrayView
+from osteoform._types import F32, F64, XrayView
 from osteoform.io.meshes import write_ply
 
 RESULT_NAME = "reconstruction.json"
@@ -105,9 +105,16 @@ def overlay_bone(bone: BoneReconstruction, model: ShapeModel, view_index: int) -
         detection=bone.detections[view_index],
         point_names=model.point_names,
         ellipsoid_names=model.ellipsoid_names,
-        silhouette_px=np.asarray(bone.silhouette_px[view_index], np.float64),
-        boundary_px=np.asarray(bone.boundary_px[view_index], np.float64),
+        silhouette_px=_pixels(bone.silhouette_px, view_index),
+        boundary_px=_pixels(bone.boundary_px, view_index),
     )
+
+
+def _pixels(of_views: Sequence[F32], view_index: int) -> F64:
+    """Points (n, 2) of one view; a bone that was not found has none."""
+    if view_index >= len(of_views):
+        return np.zeros((0, 2))
+    return np.asarray(of_views[view_index], np.float64)
 
 
 def geometry_values(geometry: ConeView | SlotView) -> dict[str, Any]:

@@ -21,6 +21,7 @@ GeometryKind = Literal["cone", "slot"]
 POSE_SD_DEG = 6.0
 POSE_SD_MM = 8.0
 _MARGIN_PX = 40
+_MIN_SIDE_PX = 320
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,8 @@ def _size_to_cover(truth: Mesh, geometry: GeometryKind, name: str) -> tuple[int,
     """(width, height) of an image about the beam's foot that shows the whole bone."""
     unit = standard_views(geometry, (name,), size_px=(1, 1))[name]
     reach = np.abs(unit.project(truth.vertices.astype(np.float64))).max(axis=0)
-    width, height = (2 * (np.ceil(reach) + _MARGIN_PX)).astype(int)
+    size = np.maximum(2 * (np.ceil(reach) + _MARGIN_PX), _MIN_SIDE_PX)
+    width, height = size.astype(int)
     return int(width), int(height)
 
 

@@ -59,12 +59,13 @@ def _overlay(pixels: np.ndarray, detection: Detection, dots: np.ndarray) -> np.n
 def test_a_silhouette_point_is_drawn_on_its_pixel(rng: np.random.Generator) -> None:
     pixels = rng.uniform(0.4, 0.6, (80, 100)).astype(np.float32)
     image = _overlay(pixels, _detection([]), np.array([[30.0, 60.0]]))
-    drawn = image[:80, :100].astype(int)  # small images keep their size
+    drawn = image[:240, :300].astype(int)  # small images are enlarged, threefold at most
     yellow = (drawn[..., 0] > 180) & (drawn[..., 1] > 120) & (drawn[..., 2] < 90)
     rows, columns = np.nonzero(yellow)
     assert len(rows) > 0
-    assert columns.mean() == pytest.approx(30.0, abs=0.5)
-    assert rows.mean() == pytest.approx(60.0, abs=0.5)
+    # The centre of pixel k is k + 1/2 pixels in.
+    assert columns.mean() + 0.5 == pytest.approx(3.0 * 30.5, abs=0.7)
+    assert rows.mean() + 0.5 == pytest.approx(3.0 * 60.5, abs=0.7)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (20, 3000), (700, 200)])

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
+from rich.box import SIMPLE
+from rich.console import Console, JustifyMethod
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -28,7 +30,8 @@ from osteoform._errors import InputError, OsteoformError
 from osteoform._output import staged_file
 from osteoform._types import BONES
 
-stdout = Console()
+# Redirected output is no terminal of 80 columns.
+stdout = Console(width=None if sys.stdout.isatty() else 110)
 stderr = Console(stderr=True)
 
 _LISTS = {"--bones": BONES, "--views": ("ap", "lateral")}
@@ -98,11 +101,12 @@ def print_table(
     """Print a table, unless JSON takes its place on standard output."""
     if json_target == "-":
         return
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(title), title_justify="left", box=SIMPLE)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right")
+        justify: JustifyMethod = "left" if index == 0 else "right"
+        table.add_column(escape(column), justify=justify, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(escape(cell) for cell in row))
     stdout.print(table)
 
 

@@ -216,7 +216,7 @@ def _draw(pictures: Path, subject: Subject, outcome: Outcome) -> None:
 
 
 def _print(values: dict[str, Any], *, title: str, json: str | None) -> None:
-    columns = ["case", "status", "mean", "RMS", "p95", "max [mm]", "boundary RMS", "found [%]"]
+    columns = ["case", "status", "mean", "RMS", "p95", "max [mm]", "boundary [%]"]
     one_view = any("rigidly_aligned_mean_mm" in case for case in values["cases"])
     if one_view:
         columns.append("rigidly aligned mean")
@@ -250,7 +250,6 @@ def _row(case: dict[str, Any], *, one_view: bool) -> list[str]:
         number(case["rms_mm"]),
         number(case["p95_mm"]),
         number(case["max_mm"]),
-        number(case["boundary_rms_mm"]),
         number(100.0 * case["boundary_found"], 0),
     ]
     return [*row, number(case.get("rigidly_aligned_mean_mm"))] if one_view else row

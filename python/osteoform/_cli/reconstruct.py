@@ -80,31 +80,24 @@ def reconstruct(
 
 
 def print_bones(values: dict[str, Any], *, title: str, json: str | None) -> None:
-    """Print one row per bone of reconstruction.json."""
+    """Print reconstruction.json: a column per bone, then the time of each stage."""
+    bones = values["bones"]
     rows = [
+        ["status", *(bone["status"] for bone in bones.values())],
+        ["confidence, 0 to 1", *(number(bone["confidence"]) for bone in bones.values())],
+        ["boundary RMS [mm]", *(number(bone["boundary_rms_mm"]) for bone in bones.values())],
         [
-            name,
-            bone["status"],
-            number(bone["confidence"]),
-            number(bone["boundary_rms_mm"]),
-            number(100.0 * bone["boundary_found"], 0),
-            number(bone["mean_vertex_sd_mm"]),
-        ]
-        for name, bone in values["bones"].items()
+            "boundary found [%]",
+            *(number(100.0 * bone["boundary_found"], 0) for bone in bones.values()),
+        ],
+        [
+            "expected error, 1 sd [mm]",
+            *(number(bone["mean_vertex_sd_mm"]) for bone in bones.values()),
+        ],
     ]
-    columns = [
-        "bone",
-        "status",
-        "confidence",
-        "boundary RMS [mm]",
-        "boundary found [%]",
-        "expected error [mm]",
-    ]
-    print_table(title, columns, rows, json_target=json)
-    times = {k: v for k, v in values["timings_ms"].items()}
-    print_table(
-        "time [ms]", list(times), [[number(t, 1) for t in times.values()]], json_target=json
-    )
+    print_table(title, ["", *bones], rows, json_target=json)
+    times = [[stage, number(time, 1)] for stage, time in values["timings_ms"].items()]
+    print_table("time", ["stage", "ms"], times, json_target=json)
 
 
 def detect(
