@@ -194,7 +194,8 @@ def test_demo_writes_everything_and_shows_the_true_error(tmp_path: Path) -> None
     assert "total" in values["timings_ms"]
     mesh = read_mesh(out / femur["mesh"])
     assert np.isfinite(mesh.vertices).all()
-    assert Image.open(out / "surface_error.png").width > 500
+    with Image.open(out / "surface_error.png") as picture:
+        assert picture.width > 500
     error = json.loads(numbers.read_text())["true_error"]
     assert error["outside_model_rms_mm"] > 0.3
     assert error["mean_mm"] < 2.0
