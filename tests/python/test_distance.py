@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reference import surface_distance as reference
 
 from osteoform import InputError, Mesh, _core
 from osteoform._distance import (
@@ -14,6 +13,7 @@ from osteoform._distance import (
     surface_distance,
 )
 from osteoform.simulate import ellipsoid
+from reference import surface_distance as reference
 
 
 @pytest.mark.parametrize("num_faces", [1, 4, 5, 60])

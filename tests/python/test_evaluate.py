@@ -36,7 +36,7 @@ def _rotation_deg(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _any_pose(rng: np.random.Generator) -> np.ndarray:
-    q, r = np.linalg.qr(rng.standard_normal((3, 3)))
+    q, _ = np.linalg.qr(rng.standard_normal((3, 3)))
     pose = np.eye(4)
     pose[:3, :3] = q * np.sign(np.linalg.det(q))
     pose[:3, 3] = rng.normal(0.0, 300.0, 3)
