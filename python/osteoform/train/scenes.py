@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,6 +38,10 @@ _FIELD_MM = {
     "leg": (820.0, 1100.0),
 }
 _JITTER = {"knee": 0.13, "hip": 0.12, "ankle": 0.12, "femur": 0.04, "shank": 0.04, "leg": 0.03}
+# A bone by itself, as after dissection: nothing else tells where it lies.
+_LONE_SHARE = 0.3
+_LONE_BONES = {"femur": ("femur",), "shank": ("tibia", "fibula")}
+_FAR_PX = 1e6
 # Cortical thickness [mm]: ends and middle of the shaft, each drawn from a range.
 _CORTEX_MM = {
     "femur": ((0.6, 1.5), (4.0, 7.5)),
@@ -96,15 +100,33 @@ def sample_scene(atlas: LegAtlas, rng: Generator, *, shape: tuple[int, int]) -> 
     canvas = (shape[0] + 2 * MARGIN_PX, shape[1] + 2 * MARGIN_PX)
     mm_per_px = field_mm / max(shape)
     view = _sample_view(atlas, leg, rng, site=site, mm_per_px=mm_per_px, canvas=canvas)
+    present = _present(rng, site)
     return Scene(
-        layers=_render(atlas, leg, view, rng, site=site, canvas=canvas),
-        truth=project_truth(atlas, leg, view),
+        layers=_render(atlas, leg, view, rng, parts=present, canvas=canvas, site=site),
+        truth=project_truth(atlas, leg, view, present=present),
         mm_per_px=mm_per_px,
     )
 
 
-def project_truth(atlas: LegAtlas, leg: Leg, view: _core.ConeView | _core.SlotView) -> Truth:
-    """Feature points, ellipses (to first order in their size) and outlines in pixels."""
+def _present(rng: Generator, site: str) -> tuple[str, ...]:
+    """Which bones are in the scene: all that the site shows, or one alone."""
+    if site in _LONE_BONES and rng.uniform() < _LONE_SHARE:
+        return (str(rng.choice(_LONE_BONES[site])),)
+    return (*BONES, PELVIS) if site in ("hip", "femur", "leg") else BONES
+
+
+def project_truth(
+    atlas: LegAtlas,
+    leg: Leg,
+    view: _core.ConeView | _core.SlotView,
+    *,
+    present: Sequence[str] = BONES,
+) -> Truth:
+    """Feature points, ellipses (to first order in their size) and outlines in pixels.
+
+    Bones that are not present lie far outside every image.
+    """
+    hidden = np.repeat([bone not in present for bone in BONES], _num_points(atlas))
     points, roots, outlines, owners = [], [], [], []
     for index, bone in enumerate(BONES):
         vertices, definition = leg.vertices[bone], atlas.features[bone]
@@ -115,12 +137,23 @@ def project_truth(atlas: LegAtlas, leg: Leg, view: _core.ConeView | _core.SlotVi
             roots.append(symmetric_root(jacobian @ shape @ jacobian.T))
         outlines.append(vertices[::OUTLINE_STEP])
         owners.append(np.full(len(outlines[-1]), index, np.int8))
+    points_px = view.project(np.concatenate(points))
+    outline_px = view.project(np.concatenate(outlines))
+    bone_of = np.concatenate(owners)
+    points_px[hidden] = _FAR_PX
+    outline_px[[BONES[k] not in present for k in bone_of]] = _FAR_PX
     return Truth(
-        points_px=view.project(np.concatenate(points)),
+        points_px=points_px,
         ellipse_root_px=np.stack(roots),
-        outline_px=view.project(np.concatenate(outlines)),
-        bone_of=np.concatenate(owners),
+        outline_px=outline_px,
+        bone_of=bone_of,
     )
+
+
+def _num_points(atlas: LegAtlas) -> list[int]:
+    """Feature points and ellipsoid centres of each bone."""
+    names = [atlas.features[bone].names for bone in BONES]
+    return [len(n.points) + len(n.ellipsoids) for n in names]
 
 
 def symmetric_root(matrix: F64) -> F64:
@@ -213,10 +246,10 @@ def _render(
     view: _core.ConeView | _core.SlotView,
     rng: Generator,
     *,
+    parts: Sequence[str],
     site: str,
     canvas: tuple[int, int],
 ) -> F16:
-    parts = (*BONES, PELVIS) if site in ("hip", "femur", "leg") else BONES
     outer, inner, faces = [], [], []
     for part in parts:
         vertices = leg.vertices[part]
