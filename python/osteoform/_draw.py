@@ -67,8 +67,8 @@ def draw_overlay(view: XrayView, bones: Sequence[OverlayBone]) -> Image.Image:
     pen = _Pen(ImageDraw.Draw(image), scale)
     for bone in bones:
         pen.box(bone.detection.box_px)
-        pen.dots(bone.silhouette_px, _SILHOUETTE, radius=1.0)
-        pen.dots(bone.boundary_px, _BOUNDARY, radius=1.4)
+        pen.dots(bone.boundary_px, _BOUNDARY, radius=1.8)
+        pen.dots(bone.silhouette_px, _SILHOUETTE, radius=1.2)
         pen.features(bone.detection)
     image = image.resize((size[0] // _OVERSAMPLING or 1, size[1] // _OVERSAMPLING or 1))
     legend = _legend(view.name, bones, image.height)
@@ -155,11 +155,10 @@ def _font(size: float) -> Any:
 
 
 def _legend(title: str, bones: Sequence[OverlayBone], height: int) -> Image.Image:
-    lines: list[tuple[str, tuple[int, int, int]]] = [
-        (title, _TEXT),
-        ("silhouette of the result", _SILHOUETTE),
-        ("boundary found in the image", _BOUNDARY),
-    ]
+    lines: list[tuple[str, tuple[int, int, int]]] = [(title, _TEXT)]
+    if any(len(bone.silhouette_px) for bone in bones):
+        lines.append(("silhouette of the result", _SILHOUETTE))
+        lines.append(("boundary found in the image", _BOUNDARY))
     for bone in bones:
         lines.append((f"{bone.detection.bone}: detected features", _TEXT))
         lines += [

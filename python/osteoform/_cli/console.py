@@ -101,13 +101,19 @@ def print_table(
     """Print a table, unless JSON takes its place on standard output."""
     if json_target == "-":
         return
-    table = Table(title=escape(title), title_justify="left", box=SIMPLE)
+    stdout.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+    table = Table(box=SIMPLE)
     for index, column in enumerate(columns):
-        justify: JustifyMethod = "left" if index == 0 else "right"
+        cells = [row[index] for row in rows]
+        justify: JustifyMethod = "right" if all(map(_is_number, cells)) else "left"
         table.add_column(escape(column), justify=justify, overflow="fold")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     stdout.print(table)
+
+
+def _is_number(cell: str) -> bool:
+    return cell in ("-", "") or cell.removeprefix("-").replace(".", "", 1).isdecimal()
 
 
 @contextmanager
