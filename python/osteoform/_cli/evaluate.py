@@ -28,6 +28,7 @@ from osteoform._errors import InputError
 from osteoform._output import check_file, check_folder, staged_folder
 
 if TYPE_CHECKING:
+    from osteoform._shape_model import ShapeModel
     from osteoform.evaluate import Outcome, Subject
 
 _GROSS_MM = 3.0
@@ -67,8 +68,8 @@ def evaluate(
         typer.Option(
             "--subjects",
             metavar="INDICES",
-            help="Which bones of an .npz, from 0, separated by commas.  [default: all; with "
-            "detected features those that the shipped detector was not trained on]",
+            help="Which bones of an .npz, from 0, separated by commas.  [default: all; of LLP26 "
+            "with the shipped detector, those that it was not trained on]",
         ),
     ] = None,
     detector: DetectorOption = None,
@@ -86,19 +87,25 @@ def evaluate(
     over the cases that did not fail; a case fails if it raises or its status is NOT_FOUND.
     """
     _check_targets(json, pictures)
+    if leave_out and model is not None:
+        raise InputError("--leave-out builds its models from MESH: leave --model out")
     names = split_names(views)
     if not names or any(name not in ("ap", "lateral") for name in names):
         raise InputError(f"--views must be ap, lateral or both, found {views!r}")
     chosen = _indices(subjects)
-    if features is FeatureName.DETECTED and chosen is None and detector is None:
-        from osteoform._split import held_out
-
-        chosen = held_out()
+    unseen_only = features is FeatureName.DETECTED and detector is None
     with progress("preparing models"):
         from osteoform.evaluate import Protocol, report
         from osteoform.evaluate import evaluate as run
 
-        bones = _subjects(meshes, bone.value, side.value, model, chosen, leave_out=leave_out)
+        shared = None if leave_out else _load(model, bone.value)
+        bones = []
+        for path in meshes:
+            if _is_collection(path):
+                picked = chosen or (_unseen(path) if unseen_only else None)
+                bones += _collection(path, bone.value, side.value, shared, picked)
+            else:
+                bones.append(_single(path, shared))
     protocol = Protocol(
         side=side.value,
         geometry=geometry.value,
@@ -138,31 +145,26 @@ def _indices(text: str | None) -> tuple[int, ...] | None:
     return tuple(int(name) for name in names)
 
 
-def _subjects(
-    meshes: Sequence[Path],
-    bone: str,
-    side: str,
-    model: Path | None,
-    chosen: Sequence[int] | None,
-    *,
-    leave_out: bool,
-) -> list[Subject]:
+def _load(model: Path | None, bone: str) -> ShapeModel:
     from osteoform._models import load_model
+
+    return load_model(model, bone=bone)
+
+
+def _unseen(path: Path) -> tuple[int, ...] | None:
+    """The people of the collection the shipped detector was trained on whom it has not seen."""
+    from osteoform._split import held_out
+
+    return held_out() if path.stem.lower().startswith("llp26") else None
+
+
+def _single(path: Path, model: ShapeModel | None) -> Subject:
     from osteoform.evaluate import Subject
     from osteoform.io.meshes import read_mesh
 
-    if leave_out and model is not None:
-        raise InputError("--leave-out builds its models from MESH: leave --model out")
-    shared = None if leave_out else load_model(model, bone=bone)
-    found: list[Subject] = []
-    for path in meshes:
-        if _is_collection(path):
-            found += _collection(path, bone, side, shared, chosen)
-        elif shared is None:
-            raise InputError(f"--leave-out needs an .npz of bones in correspondence, found {path}")
-        else:
-            found.append(Subject(name=path.stem, mesh=read_mesh(path), model=shared))
-    return found
+    if model is None:
+        raise InputError(f"--leave-out needs an .npz of bones in correspondence, found {path}")
+    return Subject(name=path.stem, mesh=read_mesh(path), model=model)
 
 
 def _is_collection(path: Path) -> bool:
@@ -177,7 +179,7 @@ def _is_collection(path: Path) -> bool:
 
 
 def _collection(
-    path: Path, bone: str, side: str, shared: Any, chosen: Sequence[int] | None
+    path: Path, bone: str, side: str, shared: ShapeModel | None, chosen: Sequence[int] | None
 ) -> list[Subject]:
     from osteoform._trial import mirrored
     from osteoform._types import Mesh
