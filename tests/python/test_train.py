@@ -8,15 +8,17 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from osteoform._split import held_out
+from osteoform.train.card import card
 from osteoform.train.dataset import Batch, describe
 from osteoform.train.export import Calibration, export_onnx, metadata
 from osteoform.train.legs import load_atlas, rotation, sample_leg
-from osteoform.train.loop import learn_batch, new_optimizers
+from osteoform.train.loop import TrainingReport, learn_batch, new_optimizers
 from osteoform.train.losses import losses
 from osteoform.train.muon import orthogonal
 from osteoform.train.network import Channels, FeatureNet, Readout
 from osteoform.train.randomize import randomize, sample_warp
 from osteoform.train.scenes import MARGIN_PX, Truth, sample_scene
+from osteoform.train.validate import BoneScore, DetectorScore
 
 CHANNELS = Channels.of_contract()
 
@@ -158,3 +160,33 @@ def test_rotation_is_a_rotation():
     np.testing.assert_allclose(
         rotation(np.array([0, 0, np.pi / 2])) @ [1, 0, 0], [0, 1, 0], atol=1e-9
     )
+
+
+def test_card_states_what_was_measured(tmp_path):
+    bone = BoneScore(
+        bone="femur",
+        num_points=10,
+        median_px=1.234,
+        median_mm=2.5,
+        p90_mm=7.0,
+        found_share=0.9,
+        false_share=0.01,
+        box_iou=0.8,
+        size_error=float("nan"),
+    )
+    score = DetectorScore(
+        bones=(bone,), upright_share=0.97, calibration=Calibration(), num_images=123
+    )
+    report = TrainingReport(
+        steps=10,
+        images_seen=160,
+        minutes=1.0,
+        seed=0,
+        people=(1, 2),
+        losses={},
+        checkpoint=tmp_path,
+    )
+    text = card(report, score, "`osteoform train`, seed 0")
+    assert "| femur | 10 | 1.23 | 2.5 | 7.0 | 90 % | 1 % | 0.80 | - |" in text
+    assert "Measured on 123 simulated" in text
+    assert "160 images in 10 steps" in text

@@ -11,7 +11,7 @@ _CARD = """# Detector network
 Finds femur, tibia, fibula and patella in X-rays: a box, feature points and feature ellipses each.
 Trained on simulated X-rays only; no real X-ray was ever shown to it.
 
-- Made by: `{command}` (seed {seed})
+- Made by: {origin}
 - Seen in training: {images} images in {steps} steps of {batch}, {minutes:.0f} minutes
 - Bones: LLP26 (MPL-2.0), mixed, deformed, scaled 0.88-1.15, knee bent 0-110 degrees;
   people {people}
@@ -49,8 +49,8 @@ _ROW = (
 )
 
 
-def card(report: TrainingReport, score: DetectorScore, command: str) -> str:
-    """The text that goes with a network file."""
+def card(report: TrainingReport, score: DetectorScore, origin: str) -> str:
+    """The text that goes with a network file; `origin` tells the command and the seed."""
     rows = [
         _ROW.format(
             bone,
@@ -61,8 +61,7 @@ def card(report: TrainingReport, score: DetectorScore, command: str) -> str:
         for bone in score.bones
     ]
     return _CARD.format(
-        command=command,
-        seed=report.seed,
+        origin=origin,
         images=report.images_seen,
         steps=report.steps,
         batch=BATCH_SIZE,
