@@ -102,7 +102,7 @@ def sample_scene(atlas: LegAtlas, rng: Generator, *, shape: tuple[int, int]) -> 
     view = _sample_view(atlas, leg, rng, site=site, mm_per_px=mm_per_px, canvas=canvas)
     present = _present(rng, site)
     return Scene(
-        layers=_render(atlas, leg, view, rng, parts=present, canvas=canvas, site=site),
+        layers=_render(atlas, leg, view, rng, parts=present, canvas=canvas),
         truth=project_truth(atlas, leg, view, present=present),
         mm_per_px=mm_per_px,
     )
@@ -247,7 +247,6 @@ def _render(
     rng: Generator,
     *,
     parts: Sequence[str],
-    site: str,
     canvas: tuple[int, int],
 ) -> F16:
     outer, inner, faces = [], [], []
@@ -261,7 +260,7 @@ def _render(
         outer += [mirror(v) for v in outer]
         inner += [mirror(v) for v in inner]
         faces += [f[:, ::-1] for f in faces]
-    body = soft_tissue(atlas, leg, rng, with_trunk=site in ("hip", "femur", "leg"))
+    body = soft_tissue(atlas, leg, rng, with_trunk=PELVIS in parts)
     bone = _thickness(outer, faces, view, canvas)
     spongy = np.clip(_thickness(inner, faces, view, canvas), 0.0, bone)
     whole = np.maximum(_thickness(*body, view, canvas), bone)
