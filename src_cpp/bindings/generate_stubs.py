@@ -27,6 +27,7 @@ def core_stub() -> str:
         text = re.sub(
             r"    def __format__\(self, format_spec\):\n(?:.*\n)+?        \.\.\.\n", "", text
         )
+        text = re.sub(r"-> tuple:", "-> tuple[typing.Any, ...]:", text)
         # The version is the build's, not the stub's.
         text = re.sub(r"__version__: str = .*", "__version__: str", text)
         draft = Path(folder) / "stub.pyi"

@@ -16,10 +16,11 @@ PYBIND11_MODULE(_core, m) {
   m.doc() = "C++ core of osteoform. Private: import osteoform instead.";
   m.attr("__version__") = OSTEOFORM_VERSION;
   py::register_exception<InputError>(m, "InputError", PyExc_ValueError);
-  bind_geometry(m);
-  bind_drr(m);
+  // Types before what takes them: signatures and stubs then name them.
   bind_xray(m);
   bind_ssm(m);
   bind_fit(m);
+  bind_drr(m);
+  bind_geometry(m);
   bind_parts(m);
 }
