@@ -6,19 +6,16 @@ epicondyles on the mechanical axis, z = 0 at the distal condyles.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from osteoform._types import F64
 from osteoform.atlas import _fields as fields
+from osteoform.atlas._proportions import Proportions
 
-Values = Mapping[str, float]
-Form = Mapping[str, Mapping[str, F64]]
 PARTS = ("shaft", "head", "neck", "lesser", "medial", "lateral", "bridge")
-_DISTAL_MM, _PROXIMAL_MM = 60.0, 95.0  # end blocks keep their proportions, the shaft stretches
 
 
 def _step(low: float, high: float, at: F64) -> F64:
@@ -27,79 +24,8 @@ def _step(low: float, high: float, at: F64) -> F64:
 
 
 @dataclass(frozen=True)
-class Femur:
+class Femur(Proportions):
     """One femur: parameter `values` on the fixed `form`, relative to the table's `mean` values."""
-
-    values: Values
-    mean: Values
-    form: Form = field(repr=False)
-
-    def ratio(self, name: str) -> float:
-        """A parameter over its mean."""
-        return float(self.values[name] / self.mean[name])
-
-    def change(self, name: str) -> float:
-        """A parameter less its mean."""
-        return float(self.values[name] - self.mean[name])
-
-    # -- proportions -------------------------------------------------------------------------
-
-    @cached_property
-    def distal_scale(self) -> float:
-        """Size of the knee end over the mean."""
-        return float(np.sqrt(self.ratio("bicondylar_width") * self.ratio("lateral_depth")))
-
-    @cached_property
-    def neck_rise(self) -> float:
-        """Height of the head centre over the point where neck and shaft axes meet [mm]."""
-        return float(self.values["neck_offset"] * np.tan(self._neck_slope))
-
-    @cached_property
-    def _neck_slope(self) -> float:
-        return float(np.radians(self.values["neck_shaft_angle"] - 90.0))
-
-    @cached_property
-    def _anchors(self) -> tuple[F64, F64]:
-        """Heights of the mean bone and of this one: distal end, knee end, shaft end, neck, top."""
-        mean_rise = self.mean["neck_offset"] * np.tan(
-            np.radians(self.mean["neck_shaft_angle"] - 90.0)
-        )
-        mean_neck = self.mean["length"] - self.mean["head_radius"] - mean_rise
-        neck = self.values["length"] - self.values["head_radius"] - self.neck_rise
-        size = self.ratio("head_radius")
-        below = mean_neck - (self.mean["length"] - _PROXIMAL_MM)
-        tip = 40.0
-        before = np.array([0.0, _DISTAL_MM, mean_neck - below, mean_neck, mean_neck + tip])
-        after = np.array(
-            [
-                0.0,
-                _DISTAL_MM * self.distal_scale,
-                neck - below * size,
-                neck,
-                neck + tip * size + self.change("greater_trochanter_height"),
-            ]
-        )
-        return before, after
-
-    def height(self, mean_height: F64 | float) -> F64:
-        """Height in this bone of a height in the mean bone (piecewise linear) [mm]."""
-        before, after = self._anchors
-        low, high = np.asarray(mean_height) < before[0], np.asarray(mean_height) > before[-1]
-        inside = np.interp(mean_height, before, after)
-        first = (after[1] - after[0]) / (before[1] - before[0])
-        last = (after[-1] - after[-2]) / (before[-1] - before[-2])
-        below = after[0] + (np.asarray(mean_height) - before[0]) * first
-        above = after[-1] + (np.asarray(mean_height) - before[-1]) * last
-        return np.asarray(np.where(low, below, np.where(high, above, inside)))
-
-    def mean_height(self, height: F64) -> F64:
-        """Inverse of `height`."""
-        before, after = self._anchors
-        first = (before[1] - before[0]) / (after[1] - after[0])
-        last = (before[-1] - before[-2]) / (after[-1] - after[-2])
-        inside = np.interp(height, after, before)
-        below, above = before[0] + (height - after[0]) * first, before[-1] + (height - after[-1]) * last
-        return np.asarray(np.where(height < after[0], below, np.where(height > after[-1], above, inside)))
 
     # -- shaft and greater trochanter: one swept table -----------------------------------------
 
@@ -146,7 +72,9 @@ class Femur:
     def _axis_at(self, centers: F64, heights: F64) -> F64:
         """Proximal shaft axis (S, 2) at the given heights."""
         point, direction = self._axis_of(centers)
-        return np.asarray(point[:2] + ((heights - point[2]) / direction[2])[:, None] * direction[:2])
+        return np.asarray(
+            point[:2] + ((heights - point[2]) / direction[2])[:, None] * direction[:2]
+        )
 
     @cached_property
     def proximal_turn(self) -> float:
@@ -216,18 +144,18 @@ class Femur:
     def _neck_frame(self) -> tuple[F64, F64]:
         """Foot of the neck on the shaft axis and head centre (3,) [mm].
 
-        The head centre is `neck_offset` from the axis, the neck leaves it at `neck_shaft_angle`,
-        and its direction seen from above is `anteversion` forward of x.
+        The head centre is the set offset from the axis, the neck leaves it at the set angle, and
+        its direction seen from above is the set version forward of x.
         """
         point, shaft = self._axis_of(self.centers)
-        version, rise = np.radians(self.values["anteversion"]), np.tan(self._neck_slope)
+        version, rise = np.radians(self.neck_setting("anteversion")), np.tan(self.neck_slope)
         turn = version
         for _ in range(6):
             across = np.array([np.cos(turn), -np.sin(turn), 0.0])
             across = across - (across @ shaft) * shaft
             reach = across / np.linalg.norm(across) + rise * shaft
             turn += version - np.arctan2(-reach[1], reach[0])
-        reach = reach * self.values["neck_offset"]
+        reach = reach * self.neck_setting("neck_offset")
         top = self.values["length"] - self.values["head_radius"]
         foot = point + (top - reach[2] - point[2]) / shaft[2] * shaft
         return foot, foot + reach
@@ -251,17 +179,24 @@ class Femur:
         third = third / np.linalg.norm(third)
         return np.stack([first, np.cross(first, third), third], axis=1)
 
+    @property
+    def neck_scale(self) -> tuple[float, float]:
+        """Scale of the neck's height and depth; a larger head has a stouter neck."""
+        size = self.ratio("head_radius")
+        return size * self.ratio("neck_height"), size * self.ratio("neck_depth")
+
     def _neck(self, points: F64) -> F64:
         neck = self.form["neck"]
         length = np.linalg.norm(self.head_center - self.neck_foot)
         q = (points - self.neck_foot) @ self.neck_axes
         t = np.clip(q[:, 0] / length, 0.0, 1.0)
         rows = fields.along(neck["station"], neck["half_width_mm"], t)
-        u, v = q[:, 1] / self.ratio("neck_height"), q[:, 2] / self.ratio("neck_depth")
+        across, through = self.neck_scale
+        u, v = q[:, 1] / across, q[:, 2] / through
         radius = np.einsum("nd,nd->n", fields.compass(np.arctan2(v, u), rows.shape[1]), rows)
         side = fields.bore(np.hypot(u, v), np.maximum(radius, 1.0))
-        over = np.maximum(0.0, np.abs(q[:, 0] - t * length))
-        return np.asarray(np.where(over > 0, np.hypot(np.maximum(side, 0), over), side))
+        beyond = np.abs(q[:, 0] - length / 2) - length / 2
+        return fields.smooth_cut(side, -beyond, 8.0)
 
     # -- trochanters ----------------------------------------------------------------------------
 
@@ -298,9 +233,7 @@ class Femur:
         crest = self.form["crest"]
         a, b = self.hip_point(crest["upper_mm"]), self.hip_point(crest["lower_mm"])
         size = self.ratio("head_radius")
-        return fields.capsule(
-            points, a, b, *(float(r) * size for r in crest["radius_mm"])
-        )
+        return fields.capsule(points, a, b, *(float(r) * size for r in crest["radius_mm"]))
 
     def _fossa(self, points: F64) -> F64:
         fossa = self.form["fossa"]
@@ -325,8 +258,9 @@ class Femur:
             return np.array(
                 [self.ratio("bicondylar_width"), self.ratio("lateral_depth"), self.distal_scale]
             )
+        width = self.ratio("bicondylar_width") * self.ratio(f"{part}_condyle_width")
         depth = self.ratio(f"{part}_depth")
-        return np.array([self.ratio(f"{part}_condyle_width"), depth, np.sqrt(depth * self.distal_scale)])
+        return np.array([width, depth, np.sqrt(depth * self.distal_scale)])
 
     def knee_axes(self, part: str) -> F64:
         """Axes of a knee part, as columns (x = axle)."""
@@ -357,7 +291,7 @@ class Femur:
     def _epicondyle(self, points: F64, side: str) -> F64:
         table = self.form[f"{side}_epicondyle"]
         center = self.knee_point(table["center_mm"])
-        radii = table["radii_mm"] * self.distal_scale
+        radii = self.knee_point(table["radii_mm"])
         radii = radii + np.array([self.change(f"{side}_epicondyle_prominence"), 0, 0])
         return fields.ellipsoid(points, center, radii, np.eye(3))
 

@@ -21,7 +21,9 @@ class EditableMesh:
 
     def __init__(self, vertices: F64, faces: I32) -> None:
         self.points = [np.array(p) for p in vertices]
-        self.faces: list[tuple[int, int, int] | None] = [tuple(map(int, f)) for f in faces]
+        self.faces: list[tuple[int, int, int] | None] = [
+            (int(a), int(b), int(c)) for a, b, c in faces
+        ]
         self.around: list[set[int]] = [set() for _ in vertices]
         for i, face in enumerate(faces):
             for v in face:

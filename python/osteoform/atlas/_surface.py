@@ -14,7 +14,9 @@ from osteoform._types import F64, I32
 Slope = Callable[[F64], tuple[F64, F64]]
 
 
-def iso_surface(field: Callable[[F64], F64], low: F64, high: F64, voxel_mm: float) -> tuple[F64, I32]:
+def iso_surface(
+    field: Callable[[F64], F64], low: F64, high: F64, voxel_mm: float
+) -> tuple[F64, I32]:
     """Largest piece of the zero set in the box `low`..`high` [mm], by marching cubes, outward."""
     try:
         from skimage.measure import marching_cubes

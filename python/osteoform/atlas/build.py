@@ -61,7 +61,7 @@ def build_femur_model(*, progress: Progress | None = None) -> ShapeModel:
     """
     table = load_table("femur")
     template, faces = femur_template(table)
-    shapes = sample_femurs(table, template, NUM_SAMPLES, progress=progress)
+    shapes = sample_femurs(table, template, faces, NUM_SAMPLES, progress=progress)
     modes = anatomical_modes(template, shapes, NUM_ANATOMICAL)
     mean = template - template.mean(axis=0)
     local = kernel_modes(mean, faces, KERNEL)
@@ -102,12 +102,17 @@ def femur_template(
 
 
 def sample_femurs(
-    table: AtlasTable, template: F64, count: int, *, progress: Progress | None = None
+    table: AtlasTable,
+    template: F64,
+    faces: I32,
+    count: int,
+    *,
+    progress: Progress | None = None,
 ) -> F64:
     """Femurs (count, N, 3) [mm] drawn from the table, in correspondence with the template."""
     rng = np.random.default_rng(_SEED)
     mean = table.means
-    skin = Skin.of(template, Femur(mean, mean, table.form))
+    skin = Skin.of(template, faces, Femur(mean, mean, table.form))
     shapes = np.empty((count, *template.shape))
     for i in range(0, count, 2):
         draw = np.clip(rng.standard_normal(1 + len(table.parameters)), -3.0, 3.0)
@@ -140,7 +145,7 @@ def region_shares(femur: Femur, points: F64) -> dict[str, F64]:
     from_head = np.linalg.norm(points - femur.head_center, axis=1)
     height = points[:, 2] / femur.values["length"]
     soft = 5.0 / femur.values["length"]
-    head = _fade(from_head, femur.values["head_radius"] + 2.0, 2.0)
+    head = _fade(from_head, femur.values["head_radius"] + 2.0, 1.0)
     near = _fade(from_head, femur.values["head_radius"] + 18.0, 5.0) * (1 - head)
     rest = 1 - head - near
     knee = _fade(height, 0.12, soft)

@@ -1,0 +1,79 @@
+"""Clinical measurements of a femur from its mesh alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from osteoform._types import F64
+from osteoform.modeling.features import define_features
+from osteoform.modeling.sections import level_section
+from osteoform.modeling.surface import Surface
+
+_AXIS_LEVELS = (0.6, 0.745)
+
+
+def measure_femur(vertices: ArrayLike, faces: ArrayLike) -> dict[str, float]:
+    """Measure a right femur that stands on its mechanical axis.
+
+    Parameters
+    ----------
+    vertices, faces
+        (N, 3) [mm], x medial, y posterior, z proximal; (M, 3), closed, wound outward.
+
+    Returns
+    -------
+    dict
+        length, head_radius, neck_offset, bicondylar_width, medial_depth, lateral_depth,
+        shaft_width, shaft_depth [mm]; neck_shaft_angle, anteversion, valgus_angle [deg].
+    """
+    surface = Surface.of(vertices, faces)
+    points = surface.vertices
+    features = define_features("femur", points, surface.faces)
+    names = features.names.points
+    found = dict(zip(names, features.points(points), strict=True))
+    centers, shapes = features.ellipsoids(points)
+    head = centers[0]
+    low, high = (surface.at(level_section(surface, f).weights) for f in _AXIS_LEVELS)
+    shaft = (high - low) / np.linalg.norm(high - low)
+    neck = head - found["neck_center"]
+    neck /= np.linalg.norm(neck)
+    from_axis = head - low
+    from_axis = from_axis - (from_axis @ shaft) * shaft
+    behind = found["medial_condyle_posterior"] - found["lateral_condyle_posterior"]
+    knee = points[surface.below(0.11)]
+    middle = (knee[:, 0].min() + knee[:, 0].max()) / 2
+    depth = {
+        side: float(np.ptp(knee[mask, 1]))
+        for side, mask in (("medial", knee[:, 0] > middle), ("lateral", knee[:, 0] < middle))
+    }
+    across, through = _mid_shaft(surface)
+    return {
+        "length": surface.length_mm,
+        "head_radius": float(np.sqrt(shapes[0, 0, 0])),
+        "neck_shaft_angle": float(180.0 - np.degrees(np.arccos(neck @ shaft))),
+        "anteversion": _turn_deg(behind) - _turn_deg(neck),
+        "neck_offset": float(np.linalg.norm(from_axis)),
+        "valgus_angle": float(np.degrees(np.arctan2(-shaft[0], shaft[2]))),
+        "bicondylar_width": float(np.ptp(knee[:, 0])),
+        "medial_depth": depth["medial"],
+        "lateral_depth": depth["lateral"],
+        "shaft_width": across,
+        "shaft_depth": through,
+    }
+
+
+def _turn_deg(direction: F64) -> float:
+    """Turn of a direction about z, from x [deg]."""
+    return float(np.degrees(np.arctan2(direction[1], direction[0])))
+
+
+def _mid_shaft(surface: Surface) -> tuple[float, float]:
+    """Width and depth of the section at mid length [mm]."""
+    height = (surface.low_mm + surface.high_mm) / 2
+    starts, ends = surface.faces, np.roll(surface.faces, -1, axis=1)
+    a, b = surface.vertices[starts.ravel()], surface.vertices[ends.ravel()]
+    crossed = (a[:, 2] - height) * (b[:, 2] - height) < 0
+    t = (height - a[crossed, 2]) / (b[crossed, 2] - a[crossed, 2])
+    cut = a[crossed] + t[:, None] * (b[crossed] - a[crossed])
+    return float(np.ptp(cut[:, 0])), float(np.ptp(cut[:, 1]))
