@@ -10,14 +10,14 @@ namespace {
 
 using Pixels = py::array_t<float, py::array::c_style>;
 
-ViewFeatures make_view_features(const Rows<double, 2>& points_px,
-                                const Eigen::VectorXd& sigma_px,
-                                const MatrixRm& class_probability,
-                                const Eigen::VectorXi& ellipse_ids,
-                                const Rows<double, 2>& ellipse_center_px,
-                                const py::array_t<double, py::array::c_style |
-                                                              py::array::forcecast>& ellipse_shape_px2,
-                                const Eigen::VectorXd& ellipse_sigma_px) {
+ViewFeatures make_view_features(
+    const Rows<double, 2>& points_px,
+    const Eigen::VectorXd& sigma_px,
+    const MatrixRm& class_probability,
+    const Eigen::VectorXi& ellipse_ids,
+    const Rows<double, 2>& ellipse_center_px,
+    const py::array_t<double, py::array::c_style | py::array::forcecast>& ellipse_shape_px2,
+    const Eigen::VectorXd& ellipse_sigma_px) {
   const Eigen::Index n = points_px.rows();
   const Eigen::Index m = ellipse_ids.size();
   require(sigma_px.size() == n && class_probability.rows() == n,
@@ -74,8 +74,10 @@ std::vector<XrayImage> wrap_images(const std::vector<Pixels>& pixels,
   for (std::size_t v = 0; v < pixels.size(); ++v) {
     require(pixels[v].ndim() == 2 && pixels[v].shape(0) >= 2 && pixels[v].shape(1) >= 2,
             "pixels must be (rows, columns), at least 2 x 2");
-    images.push_back({pixels[v].data(), static_cast<int>(pixels[v].shape(1)),
-                      static_cast<int>(pixels[v].shape(0)), polarities[v]});
+    images.push_back({pixels[v].data(),
+                      static_cast<int>(pixels[v].shape(1)),
+                      static_cast<int>(pixels[v].shape(0)),
+                      polarities[v]});
   }
   return images;
 }
@@ -113,8 +115,8 @@ Rows<float, 2> silhouette_px(const BoundaryReport& report) {
 }
 
 Rows<float, 2> found_px(const BoundaryReport& report) {
-  return Eigen::Map<const Rows<float, 2>>(report.found_px.data(),
-                                          static_cast<Eigen::Index>(report.found_px.size() / 2), 2);
+  return Eigen::Map<const Rows<float, 2>>(
+      report.found_px.data(), static_cast<Eigen::Index>(report.found_px.size() / 2), 2);
 }
 
 FitOptions make_fit_options(int iterations,
@@ -136,11 +138,25 @@ FitOptions make_fit_options(int iterations,
                             double step_tolerance_mm,
                             int num_threads,
                             bool covariance) {
-  FitOptions options{iterations,       search_start_mm,   search_end_mm,      smoothing_mm,
-                     coarse_smoothing_mm, image_blur_mm,  boundary_sigma_mm,  points_per_view, rims,
-                     feature_sigma_mm, slack_cost,        shape_prior,        max_b,
-                     calibration_sd_mm, calibration_sd_deg, depth_sd_mm,      step_tolerance_mm,
-                     num_threads,      covariance};
+  FitOptions options{iterations,
+                     search_start_mm,
+                     search_end_mm,
+                     smoothing_mm,
+                     coarse_smoothing_mm,
+                     image_blur_mm,
+                     boundary_sigma_mm,
+                     points_per_view,
+                     rims,
+                     feature_sigma_mm,
+                     slack_cost,
+                     shape_prior,
+                     max_b,
+                     calibration_sd_mm,
+                     calibration_sd_deg,
+                     depth_sd_mm,
+                     step_tolerance_mm,
+                     num_threads,
+                     covariance};
   options.check();
   return options;
 }
@@ -148,15 +164,26 @@ FitOptions make_fit_options(int iterations,
 void bind_options(py::module_& m) {
   const FitOptions d;  // the C++ struct is the single source of the defaults
   py::class_<FitOptions>(m, "FitOptions", py::is_final(), "How to fit; lengths at the bone [mm].")
-      .def(py::init(&make_fit_options), py::kw_only(), "iterations"_a = d.iterations,
-           "search_start_mm"_a = d.search_start_mm, "search_end_mm"_a = d.search_end_mm,
-           "smoothing_mm"_a = d.smoothing_mm, "coarse_smoothing_mm"_a = d.coarse_smoothing_mm,
-           "image_blur_mm"_a = d.image_blur_mm, "boundary_sigma_mm"_a = d.boundary_sigma_mm,
-           "points_per_view"_a = d.points_per_view, "rims"_a = d.rims, "feature_sigma_mm"_a = d.feature_sigma_mm,
-           "slack_cost"_a = d.slack_cost, "shape_prior"_a = d.shape_prior, "max_b"_a = d.max_b,
+      .def(py::init(&make_fit_options),
+           py::kw_only(),
+           "iterations"_a = d.iterations,
+           "search_start_mm"_a = d.search_start_mm,
+           "search_end_mm"_a = d.search_end_mm,
+           "smoothing_mm"_a = d.smoothing_mm,
+           "coarse_smoothing_mm"_a = d.coarse_smoothing_mm,
+           "image_blur_mm"_a = d.image_blur_mm,
+           "boundary_sigma_mm"_a = d.boundary_sigma_mm,
+           "points_per_view"_a = d.points_per_view,
+           "rims"_a = d.rims,
+           "feature_sigma_mm"_a = d.feature_sigma_mm,
+           "slack_cost"_a = d.slack_cost,
+           "shape_prior"_a = d.shape_prior,
+           "max_b"_a = d.max_b,
            "calibration_sd_mm"_a = d.calibration_sd_mm,
-           "calibration_sd_deg"_a = d.calibration_sd_deg, "depth_sd_mm"_a = d.depth_sd_mm,
-           "step_tolerance_mm"_a = d.step_tolerance_mm, "num_threads"_a = d.num_threads,
+           "calibration_sd_deg"_a = d.calibration_sd_deg,
+           "depth_sd_mm"_a = d.depth_sd_mm,
+           "step_tolerance_mm"_a = d.step_tolerance_mm,
+           "num_threads"_a = d.num_threads,
            "covariance"_a = d.covariance)
       .def_readonly("iterations", &FitOptions::iterations)
       .def_readonly("search_start_mm", &FitOptions::search_start_mm)
@@ -189,13 +216,14 @@ void bind_result(py::module_& m) {
 
   py::class_<BoneFit>(m, "BoneFit", py::is_final(), "One fitted bone, also when it failed.")
       .def_readonly("status", &BoneFit::status)
-      .def_property_readonly("world_from_bone",
-                             [](const BoneFit& fit) -> MatrixRm {
-                               return matrix_from_rigid(fit.world_from_bone);
-                             })
+      .def_property_readonly(
+          "world_from_bone",
+          [](const BoneFit& fit) -> MatrixRm { return matrix_from_rigid(fit.world_from_bone); })
       .def_readonly("b", &BoneFit::b)
-      .def_property_readonly("corrections", &correction_matrix,
-                             "(V - 1, 6): rotation vector [rad], translation [mm] per further view.")
+      .def_property_readonly(
+          "corrections",
+          &correction_matrix,
+          "(V - 1, 6): rotation vector [rad], translation [mm] per further view.")
       .def_property_readonly("vertices", [](const BoneFit& fit) -> Points { return fit.vertices; })
       .def_property_readonly("vertex_sd_mm",
                              [](const BoneFit& fit) -> Eigen::VectorXf { return fit.vertex_sd_mm; })
@@ -228,29 +256,43 @@ void bind_result(py::module_& m) {
 }  // namespace
 
 void bind_fit(py::module_& m) {
-  py::native_enum<FitStatus>(m, "FitStatus", "enum.Enum")
+  py::native_enum<FitStatus>(m, "FitStatus", "enum.Enum", "How a fit ended.")
       .value("CONVERGED", FitStatus::kConverged)
       .value("ITERATION_LIMIT", FitStatus::kIterationLimit)
       .value("STALLED", FitStatus::kStalled)
       .value("NOT_FOUND", FitStatus::kNotFound)
       .finalize();
-  py::native_enum<Rims>(m, "Rims", "enum.Enum")
+  py::native_enum<Rims>(m, "Rims", "enum.Enum", "Which rims are searched for.")
       .value("ALL", Rims::kAll)
       .value("OUTER", Rims::kOuter)
       .finalize();
-  py::native_enum<Polarity>(m, "Polarity", "enum.Enum")
+  py::native_enum<Polarity>(m, "Polarity", "enum.Enum", "Which way grey values run.")
       .value("DARK_IS_DENSE", Polarity::kDarkIsDense)
       .value("BRIGHT_IS_DENSE", Polarity::kBrightIsDense)
       .finalize();
   bind_options(m);
 
   py::class_<ViewFeatures>(m, "ViewFeatures", py::is_final(), "What was detected in one view.")
-      .def(py::init(&make_view_features), py::kw_only(), "points_px"_a, "sigma_px"_a,
-           "class_probability"_a, "ellipse_ids"_a, "ellipse_center_px"_a, "ellipse_shape_px2"_a,
+      .def(py::init(&make_view_features),
+           py::kw_only(),
+           "points_px"_a,
+           "sigma_px"_a,
+           "class_probability"_a,
+           "ellipse_ids"_a,
+           "ellipse_center_px"_a,
+           "ellipse_shape_px2"_a,
            "ellipse_sigma_px"_a);
   bind_result(m);
-  m.def("fit_bone", &py_fit_bone, py::kw_only(), "model"_a, "views"_a, "pixels"_a, "polarities"_a,
-        "readings"_a, "start"_a, "options"_a,
+  m.def("fit_bone",
+        &py_fit_bone,
+        py::kw_only(),
+        "model"_a,
+        "views"_a,
+        "pixels"_a,
+        "polarities"_a,
+        "readings"_a,
+        "start"_a,
+        "options"_a,
         "Fits one bone to its X-rays: match, align, search and solve. One call, no GIL.");
 }
 

@@ -10,7 +10,8 @@ namespace {
 template <typename T>
 using Array = py::array_t<T, py::array::c_style | py::array::forcecast>;
 
-void require_shape(const py::array& array, const std::vector<py::ssize_t>& shape,
+void require_shape(const py::array& array,
+                   const std::vector<py::ssize_t>& shape,
                    const char* name) {
   const std::vector<py::ssize_t> found(array.shape(), array.shape() + array.ndim());
   const auto text = [](const std::vector<py::ssize_t>& s) {
@@ -53,9 +54,9 @@ ShapeModel make_shape_model(const Points& mean,
   require_shape(point_modes, {num_modes, point_mean.rows(), 3}, "point_modes");
   require_shape(ellipsoid_modes, {num_modes, num_ellipsoids, 3}, "ellipsoid_modes");
   require_shape(ellipsoid_shape, {num_ellipsoids, 3, 3}, "ellipsoid_shape");
-  require(ellipsoid_scale_modes.rows() == num_modes &&
-              ellipsoid_scale_modes.cols() == num_ellipsoids,
-          "ellipsoid_scale_modes must have shape (K, E)");
+  require(
+      ellipsoid_scale_modes.rows() == num_modes && ellipsoid_scale_modes.cols() == num_ellipsoids,
+      "ellipsoid_scale_modes must have shape (K, E)");
 
   model.num_modes = static_cast<int>(num_modes);
   model.mean = mean;
@@ -92,9 +93,18 @@ ShapeModel make_shape_model(const Points& mean,
 
 void bind_ssm(py::module_& m) {
   py::class_<ShapeModel>(m, "ShapeModel", py::is_final(), "Shape model of one bone, immutable.")
-      .def(py::init(&make_shape_model), py::kw_only(), "mean"_a, "modes"_a, "faces"_a,
-           "inadequacy_mm"_a, "point_mean"_a, "point_modes"_a, "ellipsoid_mean"_a,
-           "ellipsoid_modes"_a, "ellipsoid_shape"_a, "ellipsoid_scale_modes"_a)
+      .def(py::init(&make_shape_model),
+           py::kw_only(),
+           "mean"_a,
+           "modes"_a,
+           "faces"_a,
+           "inadequacy_mm"_a,
+           "point_mean"_a,
+           "point_modes"_a,
+           "ellipsoid_mean"_a,
+           "ellipsoid_modes"_a,
+           "ellipsoid_shape"_a,
+           "ellipsoid_scale_modes"_a)
       .def_property_readonly("num_points", &ShapeModel::num_points)
       .def_readonly("num_modes", &ShapeModel::num_modes)
       .def(
@@ -108,7 +118,8 @@ void bind_ssm(py::module_& m) {
             instance_rows(model, padded.data(), 0, 3 * model.num_points(), vertices);
             return vertices;
           },
-          "b"_a, "Vertices (N, 3) [mm] in the bone frame for coefficients b (K,).");
+          "b"_a,
+          "Vertices (N, 3) [mm] in the bone frame for coefficients b (K,).");
 }
 
 }  // namespace osteoform

@@ -25,7 +25,10 @@ SlotView<double> make_slot_view(double focal_px,
   require(std::isfinite(row_pitch_mm) && row_pitch_mm != 0.0, "row_pitch_mm must not be zero");
   require(std::isfinite(principal_u_px) && std::isfinite(first_row_mm),
           "principal_u_px and first_row_mm must be finite");
-  return {rigid_from_matrix(matrix, "view_from_world"), focal_px, principal_u_px, row_pitch_mm,
+  return {rigid_from_matrix(matrix, "view_from_world"),
+          focal_px,
+          principal_u_px,
+          row_pitch_mm,
           first_row_mm};
 }
 
@@ -55,7 +58,8 @@ void bind_geometry(py::class_<V>& cls) {
           [](const V& view, const Eigen::Vector3d& point) -> Rows<double, 3> {
             return view.project_jacobian(point);
           },
-          "point"_a, "d(u, v) / d(point), (2, 3) [px/mm], at one world point.")
+          "point"_a,
+          "d(u, v) / d(point), (2, 3) [px/mm], at one world point.")
       .def("rays", &rays<V>, "points"_a, "Rays (N, 3) through world points, not normalised [mm].")
       .def_property_readonly(
           "view_from_world",
@@ -66,18 +70,23 @@ void bind_geometry(py::class_<V>& cls) {
 }  // namespace
 
 void bind_xray(py::module_& m) {
-  py::class_<ConeView<double>> cone(m, "ConeView", py::is_final(),
-                                    "Cone-beam X-ray geometry: point source, flat detector.");
+  py::class_<ConeView<double>> cone(
+      m, "ConeView", py::is_final(), "Cone-beam X-ray geometry: point source, flat detector.");
   cone.def(py::init(&make_cone_view), py::kw_only(), "K"_a, "view_from_world"_a)
       .def_property_readonly("focal_px", [](const ConeView<double>& v) { return v.focal_px; })
       .def_property_readonly("principal_px",
                              [](const ConeView<double>& v) { return v.principal_px; });
   bind_geometry(cone);
 
-  py::class_<SlotView<double>> slot(m, "SlotView", py::is_final(),
-                                    "Slot-scanner X-ray geometry (EOS-like pushbroom).");
-  slot.def(py::init(&make_slot_view), py::kw_only(), "focal_px"_a, "principal_u_px"_a,
-           "row_pitch_mm"_a, "first_row_mm"_a, "view_from_world"_a)
+  py::class_<SlotView<double>> slot(
+      m, "SlotView", py::is_final(), "Slot-scanner X-ray geometry (EOS-like pushbroom).");
+  slot.def(py::init(&make_slot_view),
+           py::kw_only(),
+           "focal_px"_a,
+           "principal_u_px"_a,
+           "row_pitch_mm"_a,
+           "first_row_mm"_a,
+           "view_from_world"_a)
       .def_readonly("focal_px", &SlotView<double>::focal_px)
       .def_readonly("principal_u_px", &SlotView<double>::principal_u_px)
       .def_readonly("row_pitch_mm", &SlotView<double>::row_pitch_mm)

@@ -75,8 +75,8 @@ OSTEOFORM_HD Ellipse<Scalar> project_ellipsoid_derivative(const ConeView<Scalar>
   const Eigen::Matrix<Scalar, 2, 2> cross = dcenter * center.transpose();
   Ellipse<Scalar> result;
   result.center = dcenter.cwiseProduct(view.focal_px);
-  result.shape =
-      view.focal_px.asDiagonal() * (cross + cross.transpose() - dratio) * view.focal_px.asDiagonal();
+  result.shape = view.focal_px.asDiagonal() * (cross + cross.transpose() - dratio) *
+                 view.focal_px.asDiagonal();
   return result;
 }
 

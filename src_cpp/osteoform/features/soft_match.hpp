@@ -9,8 +9,8 @@ using MatchMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen:
 
 struct MatchOptions {
   int max_sweeps = 30;
-  double tolerance = 1e-4;     ///< largest change of a row sum at which sweeping stops
-  double slack_cost = 9.0;     ///< what it costs to leave a detection or a feature unmatched
+  double tolerance = 1e-4;  ///< largest change of a row sum at which sweeping stops
+  double slack_cost = 9.0;  ///< what it costs to leave a detection or a feature unmatched
   double temperature = 1.0;
 };
 

@@ -18,13 +18,13 @@
 namespace osteoform {
 namespace {
 
-constexpr int kFeatureSteps = 5;      // all modes, features alone, before the first search
-constexpr int kFinalSearches = 5;     // at the narrowest window
-constexpr int kRowsPerBlock = 1536;   // of the 3N coordinates
+constexpr int kFeatureSteps = 5;         // all modes, features alone, before the first search
+constexpr int kFinalSearches = 5;        // at the narrowest window
+constexpr int kRowsPerBlock = 1536;      // of the 3N coordinates
 constexpr double kLossOverWindow = 0.7;  // robust scale as a share of the search window
 constexpr double kRefineFrom_mm = 4.0;   // the first search after rivals were settled
 constexpr double kSupportScale = 3.0;    // of the robust loss, in units of boundary_sigma_mm
-constexpr double kMinMatched = 4.0;   // pairings below which a start is not believed
+constexpr double kMinMatched = 4.0;      // pairings below which a start is not believed
 constexpr double kMinQuality = 0.3;
 constexpr int kAllPoints = 1 << 20;
 constexpr double kCell_mm = 0.5;  // of the coverage grid, at the bone
@@ -76,9 +76,11 @@ class BoneFitter {
     solver_.max_b = options.max_b;
   }
 
-  BoneFit fit(const std::vector<XrayImage>& images, const std::vector<Readings>& readings,
+  BoneFit fit(const std::vector<XrayImage>& images,
+              const std::vector<Readings>& readings,
               const std::optional<Rigid3<double>>& start) {
     BoneFit result;
+    result.boundaries.resize(views_.size());
     align(readings, start, result);
     if (!start && !trustworthy(result)) {
       result.status = FitStatus::kNotFound;
@@ -103,11 +105,11 @@ class BoneFitter {
   }
 
  private:
-  void align(const std::vector<Readings>& readings, const std::optional<Rigid3<double>>& start,
+  void align(const std::vector<Readings>& readings,
+             const std::optional<Rigid3<double>>& start,
              BoneFit& result) {
-    Alignment alignment =
-        start ? match_from_start(model_, views_, readings, options_, *start)
-              : align_from_features(model_, views_, readings, options_);
+    Alignment alignment = start ? match_from_start(model_, views_, readings, options_, *start)
+                                : align_from_features(model_, views_, readings, options_);
     result.readings = alignment.readings;
     result.match_quality = alignment.quality;
     result.num_matched = alignment.num_matched;
@@ -165,8 +167,11 @@ class BoneFitter {
     }
     const int num_rows = 3 * model_.num_points();
     pool_.run((num_rows + kRowsPerBlock - 1) / kRowsPerBlock, [&](int block) {
-      instance_rows(model_, padded_b_.data(), block * kRowsPerBlock,
-                    std::min((block + 1) * kRowsPerBlock, num_rows), vertices_);
+      instance_rows(model_,
+                    padded_b_.data(),
+                    block * kRowsPerBlock,
+                    std::min((block + 1) * kRowsPerBlock, num_rows),
+                    vertices_);
     });
     vertex_normals(vertices_, model_.faces, normals_);
   }
@@ -211,8 +216,7 @@ class BoneFitter {
       for (const BoundaryObservation& o : boundary.observations) {
         const double du = o.found_px[0] - o.point.px[0];
         const double dv = o.found_px[1] - o.point.px[1];
-        const double r =
-            std::hypot(du, dv) / (boundary.px_per_mm * options_.boundary_sigma_mm);
+        const double r = std::hypot(du, dv) / (boundary.px_per_mm * options_.boundary_sigma_mm);
         support += edge_worth * boundary.view_weight * o.salience * std::exp(-0.5 * r * r);
       }
     }
@@ -228,13 +232,13 @@ class BoneFitter {
   void extract_rims(std::size_t v, int max_points, std::vector<SilhouettePoint>& points) {
     const View view = bone_view(v);
     if (options_.rims == Rims::kAll) {
-      extract_silhouette(view, vertices_, normals_, model_.edges, max_points,
-                         silhouette_workspace_, points);
+      extract_silhouette(
+          view, vertices_, normals_, model_.edges, max_points, silhouette_workspace_, points);
       return;
     }
     // Select after the test, not before: most rims of an opaque body may be inner ones.
-    extract_silhouette(view, vertices_, normals_, model_.edges, kAllPoints, silhouette_workspace_,
-                       points);
+    extract_silhouette(
+        view, vertices_, normals_, model_.edges, kAllPoints, silhouette_workspace_, points);
     cover(view, vertices_, model_.faces, kCell_mm * scales_[v].px_per_mm, coverage_);
     keep_outer_rims(coverage_, points);
     thin_out(max_points, points);
@@ -247,7 +251,13 @@ class BoneFitter {
         continue;
       }
       extract_rims(v, options_.points_per_view, silhouettes_[v]);
-      search_view(scales_[v], silhouettes_[v], half_width_mm, options_, pool_, edges_, caps_[v],
+      search_view(scales_[v],
+                  silhouettes_[v],
+                  half_width_mm,
+                  options_,
+                  pool_,
+                  edges_,
+                  caps_[v],
                   problem_.boundary.boundaries[v]);
     }
     problem_.boundary.loss_scale =
@@ -289,7 +299,6 @@ class BoneFitter {
     int num_found = 0;
     int num_inside = 0;
     std::vector<float> offsets_mm;
-    result.boundaries.resize(views_.size());
     for (std::size_t v = 0; v < views_.size(); ++v) {
       if (scales_[v].fine.patch.width == 0) continue;
       BoundaryReport& boundary = result.boundaries[v];
@@ -304,8 +313,7 @@ class BoneFitter {
       }
     }
     result.boundary_rms_mm = num_found > 0 ? std::sqrt(sum_squares / num_found) : std::nan("");
-    result.boundary_found =
-        num_inside > 0 ? static_cast<double>(num_found) / num_inside : 0.0;
+    result.boundary_found = num_inside > 0 ? static_cast<double>(num_found) / num_inside : 0.0;
   }
 
   void finish(BoneFit& result) {
@@ -338,9 +346,12 @@ class BoneFitter {
 
 }  // namespace
 
-BoneFit fit_bone(const ShapeModel& model, const std::vector<View>& views,
-                 const std::vector<XrayImage>& images, const std::vector<Readings>& readings,
-                 const std::optional<Rigid3<double>>& start, const FitOptions& options) {
+BoneFit fit_bone(const ShapeModel& model,
+                 const std::vector<View>& views,
+                 const std::vector<XrayImage>& images,
+                 const std::vector<Readings>& readings,
+                 const std::optional<Rigid3<double>>& start,
+                 const FitOptions& options) {
   options.check();
   require(!views.empty(), "views must hold at least one view, found none");
   require(images.size() == views.size() && readings.size() == views.size(),

@@ -31,12 +31,12 @@ struct BoneFit {
   Rigid3<double> world_from_bone;
   Eigen::VectorXd b;
   std::vector<Correction<double>> corrections;
-  Points vertices;                ///< N x 3, world [mm]
-  Eigen::VectorXf vertex_sd_mm;   ///< N, along the normal; empty unless asked for
-  std::vector<int> readings;      ///< which reading of each view was taken; empty without features
+  Points vertices;               ///< N x 3, world [mm]
+  Eigen::VectorXf vertex_sd_mm;  ///< N, along the normal; empty unless asked for
+  std::vector<int> readings;     ///< which reading of each view was taken; empty without features
   std::vector<BoundaryReport> boundaries;  ///< one per view
-  double boundary_rms_mm = 0.0;   ///< over silhouette points in the image with an edge within 5 mm
-  double boundary_found = 0.0;    ///< their share
+  double boundary_rms_mm = 0.0;  ///< over silhouette points in the image with an edge within 5 mm
+  double boundary_found = 0.0;   ///< their share
   double match_quality = 0.0;
   double num_matched = 0.0;
   double cost = 0.0;
@@ -48,8 +48,11 @@ struct BoneFit {
 /// @param images    one per view
 /// @param readings  one per view, each with at least one (perhaps empty) reading
 /// @param start     pose to start from; without it the features decide
-BoneFit fit_bone(const ShapeModel& model, const std::vector<View>& views,
-                 const std::vector<XrayImage>& images, const std::vector<Readings>& readings,
-                 const std::optional<Rigid3<double>>& start, const FitOptions& options);
+BoneFit fit_bone(const ShapeModel& model,
+                 const std::vector<View>& views,
+                 const std::vector<XrayImage>& images,
+                 const std::vector<Readings>& readings,
+                 const std::optional<Rigid3<double>>& start,
+                 const FitOptions& options);
 
 }  // namespace osteoform

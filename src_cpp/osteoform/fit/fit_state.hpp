@@ -14,7 +14,7 @@ inline constexpr int kPoseDim = 6;  ///< rotation (3) then translation (3)
 /// bone's own origin, so that a degree stays a degree wherever the source is.
 template <typename Scalar>
 struct Correction {
-  Eigen::Matrix<Scalar, 3, 1> rotation = Eigen::Matrix<Scalar, 3, 1>::Zero();  ///< vector [rad]
+  Eigen::Matrix<Scalar, 3, 1> rotation = Eigen::Matrix<Scalar, 3, 1>::Zero();     ///< vector [rad]
   Eigen::Matrix<Scalar, 3, 1> translation = Eigen::Matrix<Scalar, 3, 1>::Zero();  ///< [mm]
 };
 
@@ -34,9 +34,7 @@ struct FitState {
   int correction_offset(int view) const {
     return kPoseDim + static_cast<int>(b.size()) + kPoseDim * (view - 1);
   }
-  bool corrects(int view) const {
-    return view > 0 && view <= static_cast<int>(corrections.size());
-  }
+  bool corrects(int view) const { return view > 0 && view <= static_cast<int>(corrections.size()); }
 
   /// The bone where view `view` sees it.
   Rigid3<Scalar> world_from_bone_for(int view) const {

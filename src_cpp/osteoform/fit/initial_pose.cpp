@@ -45,7 +45,8 @@ class Aligner {
 
   /// Alternates assignment and least squares while the assumed spread shrinks.
   template <std::size_t N>
-  Alignment refine(const std::vector<const ViewFeatures*>& features, FitState<double> state,
+  Alignment refine(const std::vector<const ViewFeatures*>& features,
+                   FitState<double> state,
                    const std::array<double, N>& spread_mm) {
     Alignment result;
     FitState<double> trial;
@@ -69,22 +70,23 @@ class Aligner {
 
  private:
   /// Doubly stochastic assignment in every view; fills the feature term. Returns the quality.
-  double assign(const std::vector<const ViewFeatures*>& features, const FitState<double>& state,
-                double spread_mm, double& num_matched) {
+  double assign(const std::vector<const ViewFeatures*>& features,
+                const FitState<double>& state,
+                double spread_mm,
+                double& num_matched) {
     double gain = 0.0;
     double num_detections = 0.0;
     num_matched = 0.0;
     for (std::size_t v = 0; v < views_.size(); ++v) {
       const ViewFeatures& seen = *features[v];
-      const double scale =
-          px_per_mm(views_[v], state.world_from_bone.translation);
+      const double scale = px_per_mm(views_[v], state.world_from_bone.translation);
       build_cost(static_cast<int>(v), seen, state, spread_mm * scale, scale);
       soft_match(cost_, match_options_, match_);
       num_matched += match_.sum();
       num_detections += static_cast<double>(cost_.rows());
       for (Eigen::Index i = 0; i < cost_.rows(); ++i) {
-        const double free_energy = -std::log(
-            std::exp(-options_.slack_cost) + (-cost_.row(i).array()).exp().sum());
+        const double free_energy =
+            -std::log(std::exp(-options_.slack_cost) + (-cost_.row(i).array()).exp().sum());
         gain += options_.slack_cost - free_energy;
         add_observations(static_cast<int>(v), seen, i, spread_mm * scale, scale);
       }
@@ -100,7 +102,10 @@ class Aligner {
   }
 
   /// C_ij = d^2 / 2 sigma^2 - log p_i(j).
-  void build_cost(int v, const ViewFeatures& seen, const FitState<double>& state, double spread_px,
+  void build_cost(int v,
+                  const ViewFeatures& seen,
+                  const FitState<double>& state,
+                  double spread_px,
                   double scale) {
     const int num_points = model_.features.num_points();
     cost_.resize(seen.px.rows(), num_points);
@@ -111,8 +116,8 @@ class Aligner {
           for (int j = 0; j < num_points; ++j) {
             const Eigen::Vector3d x = feature_point(model_.features, j, state.b);
             const bool seen_by = geometry.sees(x);
-            const Eigen::Vector2d px = seen_by ? Eigen::Vector2d(geometry.project(x))
-                                               : Eigen::Vector2d::Constant(1e6);
+            const Eigen::Vector2d px =
+                seen_by ? Eigen::Vector2d(geometry.project(x)) : Eigen::Vector2d::Constant(1e6);
             for (Eigen::Index i = 0; i < seen.px.rows(); ++i) {
               const double sigma = observation_sigma(seen.sigma_px[i], spread_px, scale);
               const double d2 = (seen.px.row(i).transpose() - px).squaredNorm() / (sigma * sigma);
@@ -130,12 +135,14 @@ class Aligner {
                      spread_px * spread_px);
   }
 
-  void add_observations(int v, const ViewFeatures& seen, Eigen::Index i, double spread_px,
-                        double scale) {
+  void add_observations(
+      int v, const ViewFeatures& seen, Eigen::Index i, double spread_px, double scale) {
     for (int j = 0; j < model_.features.num_points(); ++j) {
       const double weight = match_(i, j);
       if (weight < 0.01) continue;
-      problem_.features.points.push_back({v, j, seen.px.row(i).transpose(),
+      problem_.features.points.push_back({v,
+                                          j,
+                                          seen.px.row(i).transpose(),
                                           observation_sigma(seen.sigma_px[i], spread_px, scale),
                                           weight});
     }
@@ -183,8 +190,9 @@ std::vector<std::vector<int>> combinations(const std::vector<Readings>& readings
     for (const int r : c) sum += r;
     return sum;
   };
-  std::stable_sort(result.begin(), result.end(),
-                   [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
+  std::stable_sort(result.begin(), result.end(), [&](const auto& a, const auto& b) {
+    return rank(a) < rank(b);
+  });
   if (result.size() > kMaxCombinations) result.resize(kMaxCombinations);
   return result;
 }
@@ -202,8 +210,11 @@ std::vector<const ViewFeatures*> chosen(const std::vector<Readings>& readings,
 double explained(const Alignment& alignment) { return alignment.quality * alignment.num_matched; }
 
 /// Turns of the bone before the view that sees most, the promising ones refined in full.
-void try_turns(Aligner& aligner, const ShapeModel& model, const std::vector<View>& views,
-               const std::vector<const ViewFeatures*>& features, Alignment& best) {
+void try_turns(Aligner& aligner,
+               const ShapeModel& model,
+               const std::vector<View>& views,
+               const std::vector<const ViewFeatures*>& features,
+               Alignment& best) {
   constexpr std::size_t kFinalists = 4;
   std::vector<Alignment> quick;
   for (const Rigid3<double>& start : turned_starts(model, views, features)) {
@@ -221,8 +232,10 @@ void try_turns(Aligner& aligner, const ShapeModel& model, const std::vector<View
 
 }  // namespace
 
-Alignment align_from_features(const ShapeModel& model, const std::vector<View>& views,
-                              const std::vector<Readings>& readings, const FitOptions& options) {
+Alignment align_from_features(const ShapeModel& model,
+                              const std::vector<View>& views,
+                              const std::vector<Readings>& readings,
+                              const FitOptions& options) {
   Aligner aligner(model, views, options);
   Alignment best;
   best.state = state_at(model, {});
@@ -248,8 +261,10 @@ Alignment align_from_features(const ShapeModel& model, const std::vector<View>& 
   return with_all_modes(model, std::move(best));
 }
 
-Alignment match_from_start(const ShapeModel& model, const std::vector<View>& views,
-                           const std::vector<Readings>& readings, const FitOptions& options,
+Alignment match_from_start(const ShapeModel& model,
+                           const std::vector<View>& views,
+                           const std::vector<Readings>& readings,
+                           const FitOptions& options,
                            const Rigid3<double>& world_from_bone) {
   Aligner aligner(model, views, options);
   Alignment best;

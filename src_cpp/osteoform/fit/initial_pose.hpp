@@ -36,12 +36,16 @@ inline constexpr int kAlignmentModes = 5;
 /// Pose, size and first modes from features alone: several starts (triangulated where two views
 /// share labels, else turns of the bone before the first view), each refined by alternating the
 /// doubly stochastic assignment and weighted least squares while the assignment sharpens.
-Alignment align_from_features(const ShapeModel& model, const std::vector<View>& views,
-                              const std::vector<Readings>& readings, const FitOptions& options);
+Alignment align_from_features(const ShapeModel& model,
+                              const std::vector<View>& views,
+                              const std::vector<Readings>& readings,
+                              const FitOptions& options);
 
 /// The same from one given start: only the assignment and the fit.
-Alignment match_from_start(const ShapeModel& model, const std::vector<View>& views,
-                           const std::vector<Readings>& readings, const FitOptions& options,
+Alignment match_from_start(const ShapeModel& model,
+                           const std::vector<View>& views,
+                           const std::vector<Readings>& readings,
+                           const FitOptions& options,
                            const Rigid3<double>& world_from_bone);
 
 }  // namespace osteoform

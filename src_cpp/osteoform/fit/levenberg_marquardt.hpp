@@ -13,11 +13,11 @@ namespace osteoform {
 
 /// A sum of residual terms on a fixed search result: smooth, so a step can be judged by its cost.
 template <typename P>
-concept LeastSquaresProblem = requires(P& problem, const FitState<double>& state,
-                                       NormalEquations& sums) {
-  { problem.accumulate(state, sums) } -> std::same_as<void>;
-  { problem.cost(state) } -> std::convertible_to<double>;
-};
+concept LeastSquaresProblem =
+    requires(P& problem, const FitState<double>& state, NormalEquations& sums) {
+      { problem.accumulate(state, sums) } -> std::same_as<void>;
+      { problem.cost(state) } -> std::convertible_to<double>;
+    };
 
 /// Buffers and damping of the solver, kept between calls.
 struct LevenbergMarquardt {
@@ -35,7 +35,9 @@ inline constexpr int kMaxTrials = 6;
 /// One accepted step, or none: tries growing damping until the cost falls. Returns whether it fell.
 /// dx of the solver is then the step.
 template <LeastSquaresProblem Problem>
-bool take_step(Problem& problem, LevenbergMarquardt& solver, FitState<double>& state,
+bool take_step(Problem& problem,
+               LevenbergMarquardt& solver,
+               FitState<double>& state,
                FitState<double>& trial) {
   solver.sums.reset(state.num_params());
   problem.accumulate(state, solver.sums);

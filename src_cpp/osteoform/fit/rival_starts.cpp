@@ -10,7 +10,8 @@ namespace osteoform {
 namespace {
 
 /// Mean of J'J over the bone's feature points that were seen, J = d x_in_world / d parameters.
-Eigen::MatrixXd motion_metric(const ShapeModel& model, const FeatureTerm& features,
+Eigen::MatrixXd motion_metric(const ShapeModel& model,
+                              const FeatureTerm& features,
                               const FitState<double>& state) {
   const int num_params = state.num_params();
   Eigen::MatrixXd sum = Eigen::MatrixXd::Zero(num_params, num_params);
@@ -32,8 +33,10 @@ Eigen::MatrixXd motion_metric(const ShapeModel& model, const FeatureTerm& featur
 
 }  // namespace
 
-std::vector<FitState<double>> rival_starts(const ShapeModel& model, const FeatureTerm& features,
-                                           const PriorTerm& prior, const FitState<double>& state) {
+std::vector<FitState<double>> rival_starts(const ShapeModel& model,
+                                           const FeatureTerm& features,
+                                           const PriorTerm& prior,
+                                           const FitState<double>& state) {
   std::vector<FitState<double>> rivals;
   NormalEquations sums;
   sums.reset(state.num_params());

@@ -17,7 +17,9 @@ inline constexpr double kRivalMotion_mm = 2.0;
 inline constexpr int kMaxRivalDirections = 3;
 
 /// @param state  the aligned start, with the modes alignment moved
-std::vector<FitState<double>> rival_starts(const ShapeModel& model, const FeatureTerm& features,
-                                           const PriorTerm& prior, const FitState<double>& state);
+std::vector<FitState<double>> rival_starts(const ShapeModel& model,
+                                           const FeatureTerm& features,
+                                           const PriorTerm& prior,
+                                           const FitState<double>& state);
 
 }  // namespace osteoform

@@ -24,7 +24,9 @@ void range_of(const XrayImage& image, float& low, float& high) {
 
 }  // namespace
 
-ViewScales prepare_scales(const XrayImage& image, const View& view_of_bone, const Points& vertices,
+ViewScales prepare_scales(const XrayImage& image,
+                          const View& view_of_bone,
+                          const Points& vertices,
                           const FitOptions& options) {
   ViewScales scales;
   Eigen::Vector2d low_px = Eigen::Vector2d::Constant(std::numeric_limits<double>::infinity());
@@ -46,8 +48,8 @@ ViewScales prepare_scales(const XrayImage& image, const View& view_of_bone, cons
   const int factor =
       std::clamp(static_cast<int>(std::lround(scales.px_per_mm * kPixelAtBone_mm)), 1, 64);
   const double margin_px = (kMargin_mm + options.search_start_mm) * scales.px_per_mm;
-  const Patch patch = patch_around(image, factor, low_px.array() - margin_px,
-                                   high_px.array() + margin_px);
+  const Patch patch =
+      patch_around(image, factor, low_px.array() - margin_px, high_px.array() + margin_px);
   if (patch.width == 0) return scales;
 
   float low = 0.0F;

@@ -16,8 +16,8 @@ inline constexpr double kCoarseAbove_mm = 4.0;  ///< searches wider than this us
 struct ViewScales {
   EdgeImage fine;
   EdgeImage coarse;
-  double px_per_mm = 1.0;        ///< of the source image, at the bone
-  double fine_sigma_px = 0.0;    ///< smoothing, in pixels of the patch
+  double px_per_mm = 1.0;      ///< of the source image, at the bone
+  double fine_sigma_px = 0.0;  ///< smoothing, in pixels of the patch
   double coarse_sigma_px = 0.0;
 
   double patch_px_per_mm() const { return px_per_mm / fine.patch.factor; }
@@ -28,7 +28,9 @@ struct ViewScales {
 
 /// Cuts out what a bone of these vertices (in the bone frame, seen by `view_of_bone`) can reach and
 /// smooths it at both scales. Pixels are grouped until one is about a quarter of a millimetre.
-ViewScales prepare_scales(const XrayImage& image, const View& view_of_bone, const Points& vertices,
+ViewScales prepare_scales(const XrayImage& image,
+                          const View& view_of_bone,
+                          const Points& vertices,
                           const FitOptions& options);
 
 }  // namespace osteoform

@@ -52,9 +52,14 @@ double edge_bias_px(double sigma_px, const FitOptions& options, double px_per_mm
   return kRootEdgeBias * std::sqrt(sigma_px * sigma_px + blur_px * blur_px);
 }
 
-void search_view(const ViewScales& scales, const std::vector<SilhouettePoint>& silhouette,
-                 double half_width_mm, const FitOptions& options, ThreadPool& pool,
-                 std::vector<BoundaryPoint>& edges, float& cap, ViewBoundary& boundary) {
+void search_view(const ViewScales& scales,
+                 const std::vector<SilhouettePoint>& silhouette,
+                 double half_width_mm,
+                 const FitOptions& options,
+                 ThreadPool& pool,
+                 std::vector<BoundaryPoint>& edges,
+                 float& cap,
+                 ViewBoundary& boundary) {
   const EdgeImage& image = scales.scale_for(half_width_mm);
   const bool coarse = half_width_mm > kCoarseAbove_mm;
   const SearchWindow window = window_for(scales, half_width_mm, cap);
@@ -74,8 +79,8 @@ void search_view(const ViewScales& scales, const std::vector<SilhouettePoint>& s
   std::vector<float>& buffer = boundary.scratch;
   const float median = median_strength(edges, buffer);
   cap = kCapOverMedian * median;
-  const double bias = edge_bias_px(coarse ? scales.coarse_sigma_px : scales.fine_sigma_px, options,
-                                   scales.patch_px_per_mm());
+  const double bias = edge_bias_px(
+      coarse ? scales.coarse_sigma_px : scales.fine_sigma_px, options, scales.patch_px_per_mm());
   const auto factor = static_cast<float>(image.patch.factor);
   const float half_trust = kTrustAtMedian * median;
   boundary.observations.clear();
@@ -96,13 +101,15 @@ void search_view(const ViewScales& scales, const std::vector<SilhouettePoint>& s
     }
     boundary.observations.push_back(observation);
   }
-  boundary.view_weight =
-      static_cast<double>(options.points_per_view) / std::max(1, num_points);
+  boundary.view_weight = static_cast<double>(options.points_per_view) / std::max(1, num_points);
 }
 
-void report_view(const ViewScales& scales, const std::vector<SilhouettePoint>& silhouette,
-                 const FitOptions& options, std::vector<float>& offsets_mm,
-                 std::vector<float>& found_px, int& num_inside) {
+void report_view(const ViewScales& scales,
+                 const std::vector<SilhouettePoint>& silhouette,
+                 const FitOptions& options,
+                 std::vector<float>& offsets_mm,
+                 std::vector<float>& found_px,
+                 int& num_inside) {
   constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
   const EdgeImage& image = scales.fine;
   const SearchWindow window = window_for(scales, kReportWindow_mm, 0.0F);

@@ -9,7 +9,7 @@
 namespace osteoform {
 namespace {
 
-constexpr double kMinLabel = 0.3;      // probability below which a label says nothing
+constexpr double kMinLabel = 0.15;      // probability below which a label says nothing
 constexpr double kMaxRayGap_mm = 12.0;  // rays that pass further apart see different things
 constexpr int kMinShared = 4;
 
@@ -90,8 +90,10 @@ double spread(const Eigen::Matrix2Xd& px) {
 
 /// Depth at which the model's labelled points spread like the detections, and the shift on to them.
 template <XrayGeometry V>
-Rigid3<double> place(const V& view, const FeatureModel& features,
-                     const std::vector<Labelled>& seen, const Eigen::Matrix3d& view_from_bone) {
+Rigid3<double> place(const V& view,
+                     const FeatureModel& features,
+                     const std::vector<Labelled>& seen,
+                     const Eigen::Matrix3d& view_from_bone) {
   const auto n = static_cast<Eigen::Index>(seen.size());
   Eigen::Matrix2Xd px(2, n);
   Eigen::Matrix3Xd model(3, n);
@@ -111,14 +113,14 @@ Rigid3<double> place(const V& view, const FeatureModel& features,
   const Eigen::Vector3d center_in_world = view.back_project(px.rowwise().mean(), depth_mm);
   Rigid3<double> world_from_bone;
   world_from_bone.rotation = view.view_from_world.rotation.transpose() * view_from_bone;
-  world_from_bone.translation =
-      center_in_world - world_from_bone.rotation * model.rowwise().mean();
+  world_from_bone.translation = center_in_world - world_from_bone.rotation * model.rowwise().mean();
   return world_from_bone;
 }
 
 }  // namespace
 
-bool triangulated_start(const ShapeModel& model, const std::vector<View>& views,
+bool triangulated_start(const ShapeModel& model,
+                        const std::vector<View>& views,
                         const std::vector<const ViewFeatures*>& features,
                         Rigid3<double>& world_from_bone) {
   std::vector<std::vector<Ray>> rays(static_cast<std::size_t>(model.features.num_points()));
@@ -143,7 +145,8 @@ bool triangulated_start(const ShapeModel& model, const std::vector<View>& views,
   return true;
 }
 
-std::vector<Rigid3<double>> turned_starts(const ShapeModel& model, const std::vector<View>& views,
+std::vector<Rigid3<double>> turned_starts(const ShapeModel& model,
+                                          const std::vector<View>& views,
                                           const std::vector<const ViewFeatures*>& features) {
   std::size_t v = 0;
   for (std::size_t k = 1; k < features.size(); ++k) {

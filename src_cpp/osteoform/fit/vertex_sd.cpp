@@ -11,8 +11,11 @@ namespace {
 constexpr int kVerticesPerBlock = 64;
 
 /// Derivative of a vertex' position along its own normal.
-void normal_derivative(const ShapeModel& model, const FitState<double>& state,
-                       const Points& vertices, const Points& normals, int i,
+void normal_derivative(const ShapeModel& model,
+                       const FitState<double>& state,
+                       const Points& vertices,
+                       const Points& normals,
+                       int i,
                        Eigen::Ref<Eigen::VectorXd> j) {
   const Eigen::Vector3d x = vertices.row(i).transpose().cast<double>();
   const Eigen::Vector3d n = normals.row(i).transpose().cast<double>();
@@ -21,15 +24,20 @@ void normal_derivative(const ShapeModel& model, const FitState<double>& state,
   j.head<3>() = R * x.cross(n);
   j.segment<3>(3) = R * n;
   const Eigen::RowVector3f weights = normals.row(i);
-  j.segment(kPoseDim, state.b.size()) =
-      (weights * model.modes.middleRows(3 * i, 3)).leftCols(state.b.size()).transpose().cast<double>();
+  j.segment(kPoseDim, state.b.size()) = (weights * model.modes.middleRows(3 * i, 3))
+                                            .leftCols(state.b.size())
+                                            .transpose()
+                                            .cast<double>();
 }
 
 }  // namespace
 
-Eigen::VectorXf vertex_sd_mm(const ShapeModel& model, const FitState<double>& state,
-                             const Points& vertices, const Points& normals,
-                             const Eigen::MatrixXd& H, ThreadPool& pool) {
+Eigen::VectorXf vertex_sd_mm(const ShapeModel& model,
+                             const FitState<double>& state,
+                             const Points& vertices,
+                             const Points& normals,
+                             const Eigen::MatrixXd& H,
+                             ThreadPool& pool) {
   const int num_points = model.num_points();
   Eigen::VectorXf sd(num_points);
   Eigen::MatrixXd regular = H;

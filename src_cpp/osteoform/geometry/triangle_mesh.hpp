@@ -6,7 +6,7 @@
 
 namespace osteoform {
 
-using Points = Eigen::Matrix<float, Eigen::Dynamic, 3, Eigen::RowMajor>;       // N x 3 [mm]
+using Points = Eigen::Matrix<float, Eigen::Dynamic, 3, Eigen::RowMajor>;        // N x 3 [mm]
 using Faces = Eigen::Matrix<std::int32_t, Eigen::Dynamic, 3, Eigen::RowMajor>;  // M x 3
 using Edges = Eigen::Matrix<std::int32_t, Eigen::Dynamic, 2, Eigen::RowMajor>;  // E x 2
 

@@ -64,10 +64,12 @@ float steepest(const float* fall, int num, int sample) {
 
 }  // namespace
 
-BoundaryPoint search_boundary(const EdgeImage& image, const float px[2], const float normal[2],
+BoundaryPoint search_boundary(const EdgeImage& image,
+                              const float px[2],
+                              const float normal[2],
                               const SearchWindow& window) {
-  const int half = std::clamp(static_cast<int>(window.half_width_px / window.step_px + 0.5F), 2,
-                              kMaxSearchSteps / 2);
+  const int half = std::clamp(
+      static_cast<int>(window.half_width_px / window.step_px + 0.5F), 2, kMaxSearchSteps / 2);
   const int num = 2 * half + 1;
   const float first = -window.step_px * static_cast<float>(half);
   float fall[kMaxSearchSteps + 1];

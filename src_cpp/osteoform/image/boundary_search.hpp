@@ -16,8 +16,8 @@ struct SearchWindow {
 
 /// The edge that was found from one silhouette point.
 struct BoundaryPoint {
-  float offset_px = 0.0F;    ///< along the outward normal, sub-pixel
-  float strength = 0.0F;     ///< fall of the attenuation per pixel at the edge; 0: no edge
+  float offset_px = 0.0F;  ///< along the outward normal, sub-pixel
+  float strength = 0.0F;   ///< fall of the attenuation per pixel at the edge; 0: no edge
 };
 
 /// Finds the signed edge nearest to a silhouette point: attenuation falls along the outward normal
@@ -26,7 +26,9 @@ struct BoundaryPoint {
 /// with d the fall along the normal; the second factor favours edges parallel to the rim.
 /// @param px      (u, v) in the edge image
 /// @param normal  outward unit normal in the image
-BoundaryPoint search_boundary(const EdgeImage& image, const float px[2], const float normal[2],
+BoundaryPoint search_boundary(const EdgeImage& image,
+                              const float px[2],
+                              const float normal[2],
                               const SearchWindow& window);
 
 }  // namespace osteoform

@@ -46,8 +46,8 @@ OSTEOFORM_CLONES void scale_row(float scale, float offset, int n, float* out) {
 }
 
 /// Central differences of the inner pixels of a row, interleaved.
-OSTEOFORM_CLONES void gradient_row(const float* above, const float* here, const float* below, int n,
-                                   float* out) {
+OSTEOFORM_CLONES void gradient_row(
+    const float* above, const float* here, const float* below, int n, float* out) {
   for (int u = 1; u + 1 < n; ++u) {
     out[2 * u] = 0.5F * (here[u + 1] - here[u - 1]);
     out[2 * u + 1] = 0.5F * (below[u] - above[u]);
@@ -74,7 +74,9 @@ float gradient_noise(const EdgeImage& image) {
 
 }  // namespace
 
-Patch patch_around(const XrayImage& image, int factor, const Eigen::Vector2d& low_px,
+Patch patch_around(const XrayImage& image,
+                   int factor,
+                   const Eigen::Vector2d& low_px,
                    const Eigen::Vector2d& high_px) {
   const auto clip = [](double value, int end) {
     return static_cast<int>(std::clamp(value, 0.0, static_cast<double>(end)));
@@ -100,8 +102,8 @@ ImageF attenuation(const XrayImage& image, const Patch& patch, float low, float 
     float* out = result.row(v);
     for (int k = 0; k < patch.factor; ++k) {
       const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(patch.top + v) * patch.factor + k;
-      const float* source = image.pixels + row * image.width +
-                            static_cast<std::ptrdiff_t>(patch.left) * patch.factor;
+      const float* source =
+          image.pixels + row * image.width + static_cast<std::ptrdiff_t>(patch.left) * patch.factor;
       add_downsampled(source, patch.factor, patch.width, out);
     }
     if (image.polarity == Polarity::kDarkIsDense) {

@@ -33,7 +33,9 @@ struct Patch {
 };
 
 /// The patch that covers a box of the source [px], clipped to it; empty where they do not meet.
-Patch patch_around(const XrayImage& image, int factor, const Eigen::Vector2d& low_px,
+Patch patch_around(const XrayImage& image,
+                   int factor,
+                   const Eigen::Vector2d& low_px,
                    const Eigen::Vector2d& high_px);
 
 /// Attenuation of a patch, dense = bright: minus the logarithm of the mean intensity where dark is

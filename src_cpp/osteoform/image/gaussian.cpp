@@ -31,8 +31,8 @@ OSTEOFORM_CLONES void scale_row(const float* a, float weight, int n, float* out)
   for (int i = 0; i < n; ++i) out[i] = weight * a[i];
 }
 
-void blur_row(const float* source, const std::vector<float>& kernel, int n, float* padded,
-              float* out) {
+void blur_row(
+    const float* source, const std::vector<float>& kernel, int n, float* padded, float* out) {
   const int radius = static_cast<int>(kernel.size()) - 1;
   std::fill(padded, padded + radius, source[0]);
   std::copy(source, source + n, padded + radius);

@@ -8,7 +8,7 @@
 namespace osteoform {
 namespace {
 
-constexpr int kMaxCells = 2048;   // per side; the cells grow instead
+constexpr int kMaxCells = 2048;  // per side; the cells grow instead
 constexpr double kBeyond = 1.6;  // cells from the rim that must be free
 
 void project_all(const View& view, const Points& vertices, std::vector<float>& px) {
@@ -28,8 +28,8 @@ void project_all(const View& view, const Points& vertices, std::vector<float>& p
 void fill(const float* a, const float* b, const float* c, Coverage& coverage) {
   const float* corner[3] = {a, b, c};
   const int low = std::max(0, static_cast<int>(std::ceil(std::min({a[1], b[1], c[1]}))));
-  const int high = std::min(coverage.height - 1,
-                            static_cast<int>(std::floor(std::max({a[1], b[1], c[1]}))));
+  const int high =
+      std::min(coverage.height - 1, static_cast<int>(std::floor(std::max({a[1], b[1], c[1]}))));
   for (int v = low; v <= high; ++v) {
     float from = std::numeric_limits<float>::max();
     float to = std::numeric_limits<float>::lowest();
@@ -53,7 +53,10 @@ void fill(const float* a, const float* b, const float* c, Coverage& coverage) {
 
 }  // namespace
 
-void cover(const View& view, const Points& vertices, const Faces& faces, double cell_px,
+void cover(const View& view,
+           const Points& vertices,
+           const Faces& faces,
+           double cell_px,
            Coverage& coverage) {
   std::vector<float>& px = coverage.projected;
   project_all(view, vertices, px);
@@ -77,7 +80,8 @@ void cover(const View& view, const Points& vertices, const Faces& faces, double 
   for (Eigen::Index f = 0; f < faces.rows(); ++f) {
     fill(&px[2 * static_cast<std::size_t>(faces(f, 0))],
          &px[2 * static_cast<std::size_t>(faces(f, 1))],
-         &px[2 * static_cast<std::size_t>(faces(f, 2))], coverage);
+         &px[2 * static_cast<std::size_t>(faces(f, 2))],
+         coverage);
   }
 }
 

@@ -28,7 +28,10 @@ struct Coverage {
 
 /// Fills the projected triangles. Vertices must lie in front of the source.
 /// @param view  geometry whose world is the frame of `vertices`
-void cover(const View& view, const Points& vertices, const Faces& faces, double cell_px,
+void cover(const View& view,
+           const Points& vertices,
+           const Faces& faces,
+           double cell_px,
            Coverage& coverage);
 
 /// Keeps the points beyond which, along the outward normal, nothing of the mesh is projected: the

@@ -33,7 +33,9 @@ void facing_of(const V& view, const Points& vertices, const Points& normals, flo
 
 /// Fills pixel and image normal; false where the point is not seen or the rim is degenerate.
 template <XrayGeometry V>
-bool place_in_image(const V& view, const Points& vertices, const Points& normals,
+bool place_in_image(const V& view,
+                    const Points& vertices,
+                    const Points& normals,
                     SilhouettePoint& point) {
   const double a = point.alpha;
   const Eigen::Vector3d x = (1.0 - a) * vertices.row(point.i).transpose().cast<double>() +

@@ -20,7 +20,7 @@ struct SilhouettePoint {
 
 /// Buffers of extract_silhouette, kept between calls.
 struct SilhouetteWorkspace {
-  std::vector<float> facing;         ///< n . ray per vertex
+  std::vector<float> facing;           ///< n . ray per vertex
   std::vector<std::int32_t> edge_ids;  ///< edges that change sign
 };
 

@@ -52,8 +52,7 @@ void ShapeModel::check() const {
           "features must be finite");
 }
 
-void instance_rows(
-    const ShapeModel& model, const float* b, int first, int last, Points& vertices) {
+void instance_rows(const ShapeModel& model, const float* b, int first, int last, Points& vertices) {
   add_row_products(model.mean.data() + first,
                    model.modes.data() + static_cast<std::ptrdiff_t>(first) * model.stride(),
                    b,

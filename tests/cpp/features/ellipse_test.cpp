@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "osteoform/features/ellipse.hpp"
 
-#include <Eigen/LU>
 #include <gtest/gtest.h>
+
+#include <Eigen/LU>
 
 #include "support/synthetic.hpp"
 
@@ -17,8 +18,8 @@ double on_ellipse(const Ellipse<double>& e, const Eigen::Vector2d& px) {
 /// Points of a sphere where the ray is tangent, projected: the true outline.
 template <typename V>
 double worst_gap(const V& view, const Eigen::Vector3d& center, double radius) {
-  const Ellipse<double> e =
-      project_ellipsoid(view, Ellipsoid<double>{center, radius * radius * Eigen::Matrix3d::Identity()});
+  const Ellipse<double> e = project_ellipsoid(
+      view, Ellipsoid<double>{center, radius * radius * Eigen::Matrix3d::Identity()});
   const Eigen::Vector3d ray = view.ray(center).normalized();
   const double distance = view.ray(center).norm();
   const double inset = radius * radius / distance;

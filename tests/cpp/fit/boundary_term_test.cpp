@@ -14,7 +14,9 @@ namespace {
 constexpr int kModes = 7;
 
 /// Silhouettes of both views with boundary points a few pixels away from them.
-void fill(const ShapeModel& model, const std::vector<View>& views, const FitState<double>& state,
+void fill(const ShapeModel& model,
+          const std::vector<View>& views,
+          const FitState<double>& state,
           BoundaryTerm& term) {
   Eigen::VectorXf b = Eigen::VectorXf::Zero(model.stride());
   b.head(kModes) = state.b.cast<float>();
@@ -25,7 +27,12 @@ void fill(const ShapeModel& model, const std::vector<View>& views, const FitStat
   for (std::size_t v = 0; v < views.size(); ++v) {
     std::vector<SilhouettePoint> points;
     extract_silhouette(view_of_bone(views[v], state.world_from_bone_for(static_cast<int>(v))),
-                       vertices, normals, model.edges, 300, workspace, points);
+                       vertices,
+                       normals,
+                       model.edges,
+                       300,
+                       workspace,
+                       points);
     ViewBoundary& boundary = term.boundaries[v];
     boundary.observations.clear();
     boundary.px_per_mm = 2.6;

@@ -56,8 +56,8 @@ TEST_P(FeatureTermTest, PointJacobianEqualsDualNumbers) {
       [&](const auto& view) {
         Eigen::Matrix<test::Dual, 2, 3> unused;
         const test::DualVector<2> expected =
-            point_element<test::Dual>(dual_view(view, dual, GetParam()), x,
-                                      point().px.cast<test::Dual>(), unused) /
+            point_element<test::Dual>(
+                dual_view(view, dual, GetParam()), x, point().px.cast<test::Dual>(), unused) /
             test::Dual(2.5);
         for (int k = 0; k < 2; ++k) {
           EXPECT_NEAR(r[k], expected[k].value(), 1e-10);
@@ -91,8 +91,7 @@ TEST_P(FeatureTermTest, EllipseJacobianEqualsDualNumbers) {
   std::visit(
       [&](const auto& view) {
         const EllipseVector<test::Dual> expected =
-            ellipse_element<test::Dual>(dual_view(view, dual, GetParam()), e, observed,
-                                        semi_axis) /
+            ellipse_element<test::Dual>(dual_view(view, dual, GetParam()), e, observed, semi_axis) /
             test::Dual(3.0);
         for (int k = 0; k < 5; ++k) {
           EXPECT_NEAR(r[k], expected[k].value(), 1e-9);
@@ -132,7 +131,8 @@ TEST(FeatureTerm, VanishesAtTheTruthWithoutLosingItsSlope) {
   FeatureTerm term(model, views);
   const FitState<double> state = test::some_state(kModes);
   for (int v = 0; v < 2; ++v) {
-    const View view = view_of_bone(views[static_cast<std::size_t>(v)], state.world_from_bone_for(v));
+    const View view =
+        view_of_bone(views[static_cast<std::size_t>(v)], state.world_from_bone_for(v));
     std::visit(
         [&](const auto& geometry) {
           for (int j = 0; j < model.features.num_points(); ++j) {

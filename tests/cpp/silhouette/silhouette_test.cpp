@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "osteoform/silhouette/silhouette.hpp"
 
-#include <Eigen/LU>
 #include <gtest/gtest.h>
+
+#include <Eigen/LU>
 
 #include "osteoform/features/ellipse.hpp"
 #include "osteoform/silhouette/coverage.hpp"
@@ -67,8 +68,8 @@ TEST(Silhouette, TakesAnEvenSelection) {
   const Sphere sphere(24.0);
   SilhouetteWorkspace workspace;
   std::vector<SilhouettePoint> points;
-  extract_silhouette(test::two_views()[0], sphere.vertices, sphere.normals, sphere.edges, 40,
-                     workspace, points);
+  extract_silhouette(
+      test::two_views()[0], sphere.vertices, sphere.normals, sphere.edges, 40, workspace, points);
   EXPECT_EQ(points.size(), 40U);
 }
 

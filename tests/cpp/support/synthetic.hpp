@@ -16,9 +16,18 @@ namespace osteoform::test {
 /// A closed icosphere of radius r, subdivided `levels` times.
 inline void icosphere(double radius, int levels, Points& vertices, Faces& faces) {
   const double g = (1.0 + std::sqrt(5.0)) / 2.0;
-  std::vector<Eigen::Vector3d> x = {{-1, g, 0}, {1, g, 0},   {-1, -g, 0}, {1, -g, 0},
-                                    {0, -1, g}, {0, 1, g},   {0, -1, -g}, {0, 1, -g},
-                                    {g, 0, -1}, {g, 0, 1},   {-g, 0, -1}, {-g, 0, 1}};
+  std::vector<Eigen::Vector3d> x = {{-1, g, 0},
+                                    {1, g, 0},
+                                    {-1, -g, 0},
+                                    {1, -g, 0},
+                                    {0, -1, g},
+                                    {0, 1, g},
+                                    {0, -1, -g},
+                                    {0, 1, -g},
+                                    {g, 0, -1},
+                                    {g, 0, 1},
+                                    {-g, 0, -1},
+                                    {-g, 0, 1}};
   std::vector<Eigen::Vector3i> f = {{0, 11, 5}, {0, 5, 1},  {0, 1, 7},   {0, 7, 10}, {0, 10, 11},
                                     {1, 5, 9},  {5, 11, 4}, {11, 10, 2}, {10, 7, 6}, {7, 1, 8},
                                     {3, 9, 4},  {3, 4, 2},  {3, 2, 6},   {3, 6, 8},  {3, 8, 9},
@@ -26,8 +35,7 @@ inline void icosphere(double radius, int levels, Points& vertices, Faces& faces)
   for (int level = 0; level < levels; ++level) {
     std::map<std::pair<int, int>, int> middle;
     const auto split = [&](int a, int b) {
-      const auto [it, added] =
-          middle.try_emplace(std::minmax(a, b), static_cast<int>(x.size()));
+      const auto [it, added] = middle.try_emplace(std::minmax(a, b), static_cast<int>(x.size()));
       if (added) x.push_back(0.5 * (x[a] + x[b]));
       return it->second;
     };

@@ -13,7 +13,8 @@ template <typename Scalar>
 using EllipseVector = Eigen::Matrix<Scalar, kEllipseDim, 1>;
 
 /// Five numbers of an ellipse that all read as pixels: centre, and the shape matrix over twice the
-/// mean observed semi-axis, off-diagonal with sqrt 2. Smooth through circles, where an angle is not.
+/// mean observed semi-axis, off-diagonal with sqrt 2. Smooth through circles, where an angle is
+/// not.
 template <typename Scalar>
 OSTEOFORM_HD EllipseVector<Scalar> ellipse_vector(const Ellipse<Scalar>& e,
                                                   const Scalar& semi_axis_px) {

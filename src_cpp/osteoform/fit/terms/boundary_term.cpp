@@ -15,18 +15,22 @@ constexpr int kExtraColumns = 16;  // pose 6, correction 6, residual 1, padding 
 constexpr int kResidualColumn = 12;
 
 /// out[k] = wi . modes of vertex i + wj . modes of vertex j; w = gradient times share of the vertex
-OSTEOFORM_CLONES void shape_row(const float* mi, const float* mj, int stride, const float wi[3],
-                                const float wj[3], float* out) {
+OSTEOFORM_CLONES void shape_row(const float* mi,
+                                const float* mj,
+                                int stride,
+                                const float wi[3],
+                                const float wj[3],
+                                float* out) {
   for (int k = 0; k < stride; ++k) {
-    out[k] = wi[0] * mi[k] + wi[1] * mi[stride + k] + wi[2] * mi[2 * stride + k] +
-             wj[0] * mj[k] + wj[1] * mj[stride + k] + wj[2] * mj[2 * stride + k];
+    out[k] = wi[0] * mi[k] + wi[1] * mi[stride + k] + wi[2] * mi[2 * stride + k] + wj[0] * mj[k] +
+             wj[1] * mj[stride + k] + wj[2] * mj[2 * stride + k];
   }
 }
 
 /// sums += rows' diag(weights) rows, upper triangle from the 8-column block of the diagonal on.
 /// Four rows at a time keep the sums in registers longer; num_rows is padded with zero weights.
-OSTEOFORM_CLONES void rank_update(const float* rows, const float* weights, int num_rows, int width,
-                                  float* sums) {
+OSTEOFORM_CLONES void rank_update(
+    const float* rows, const float* weights, int num_rows, int width, float* sums) {
   for (int r = 0; r < width; ++r) {
     float* out = sums + static_cast<std::ptrdiff_t>(r) * width;
     const int first = r / 8 * 8;
@@ -46,7 +50,8 @@ OSTEOFORM_CLONES void rank_update(const float* rows, const float* weights, int n
   }
 }
 
-Eigen::Vector3d point_in_bone(const ShapeModel& model, const float* b,
+Eigen::Vector3d point_in_bone(const ShapeModel& model,
+                              const float* b,
                               const SilhouettePoint& point) {
   Eigen::Vector3d x;
   for (int k = 0; k < 3; ++k) {
@@ -59,7 +64,9 @@ Eigen::Vector3d point_in_bone(const ShapeModel& model, const float* b,
 
 }  // namespace
 
-BoundaryTerm::BoundaryTerm(const ShapeModel& model, const std::vector<View>& views, int max_points,
+BoundaryTerm::BoundaryTerm(const ShapeModel& model,
+                           const std::vector<View>& views,
+                           int max_points,
                            ThreadPool& pool)
     : boundaries(views.size()),
       model_(model),
@@ -116,7 +123,9 @@ void BoundaryTerm::linearize_block(const FitState<double>& state, Block& block) 
           if (o.weight <= 0.0F || !geometry.sees(x)) continue;
           Eigen::Vector3d gradient;
           const double r = whiten * boundary_element<double>(
-                                        geometry, x, Eigen::Vector2d(o.found_px[0], o.found_px[1]),
+                                        geometry,
+                                        x,
+                                        Eigen::Vector2d(o.found_px[0], o.found_px[1]),
                                         Eigen::Vector2d(o.point.normal[0], o.point.normal[1]),
                                         gradient);
           gradient *= whiten;
@@ -133,7 +142,10 @@ void BoundaryTerm::linearize_block(const FitState<double>& state, Block& block) 
           }
           const float* modes = model_.modes.data();
           shape_row(modes + static_cast<std::ptrdiff_t>(3) * o.point.i * stride,
-                    modes + static_cast<std::ptrdiff_t>(3) * o.point.j * stride, stride, wi, wj,
+                    modes + static_cast<std::ptrdiff_t>(3) * o.point.j * stride,
+                    stride,
+                    wi,
+                    wj,
                     row);
           const Eigen::Vector3d torque = x.cross(gradient);
           Eigen::Map<Eigen::Matrix<float, 12, 1>> motion(row + stride);
@@ -149,7 +161,8 @@ void BoundaryTerm::linearize_block(const FitState<double>& state, Block& block) 
   rank_update(block.rows.data(), weights, num_rows, width_, block.sums.data());
 }
 
-void BoundaryTerm::scatter(const FitState<double>& state, const Block& block,
+void BoundaryTerm::scatter(const FitState<double>& state,
+                           const Block& block,
                            NormalEquations& sums) const {
   const int stride = model_.stride();
   const int num_modes = static_cast<int>(state.b.size());
@@ -182,7 +195,8 @@ void BoundaryTerm::scatter(const FitState<double>& state, const Block& block,
 void BoundaryTerm::accumulate(const FitState<double>& state, NormalEquations& sums) {
   pad_coefficients(state);
   const int num_blocks = lay_out_blocks();
-  pool_.run(num_blocks, [&](int k) { linearize_block(state, blocks_[static_cast<std::size_t>(k)]); });
+  pool_.run(num_blocks,
+            [&](int k) { linearize_block(state, blocks_[static_cast<std::size_t>(k)]); });
   for (int k = 0; k < num_blocks; ++k) scatter(state, blocks_[static_cast<std::size_t>(k)], sums);
 }
 
@@ -201,8 +215,7 @@ void BoundaryTerm::cost_of_block(const FitState<double>& state, Block& block) co
           if (o.weight <= 0.0F || !geometry.sees(x)) continue;
           const Eigen::Vector2d gap =
               geometry.project(x) - Eigen::Vector2d(o.found_px[0], o.found_px[1]);
-          const double r =
-              whiten * (o.point.normal[0] * gap.x() + o.point.normal[1] * gap.y());
+          const double r = whiten * (o.point.normal[0] * gap.x() + o.point.normal[1] * gap.y());
           block.cost += o.weight * boundary.view_weight * loss.rho(r * r);
         }
       },

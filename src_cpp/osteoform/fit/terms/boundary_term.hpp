@@ -27,7 +27,7 @@ struct BoundaryObservation {
 /// What one view's silhouette found, held fixed while the solver moves.
 struct ViewBoundary {
   std::vector<BoundaryObservation> observations;
-  double px_per_mm = 1.0;   ///< at the bone: residuals are whitened in mm
+  double px_per_mm = 1.0;      ///< at the bone: residuals are whitened in mm
   std::vector<float> scratch;  ///< of the search
   double view_weight = 1.0;    ///< makes the view weigh the same whatever the density of the mesh
 };
@@ -38,7 +38,9 @@ struct ViewBoundary {
 /// residual; a block's sums are float, their total is double.
 class BoundaryTerm {
  public:
-  BoundaryTerm(const ShapeModel& model, const std::vector<View>& views, int max_points,
+  BoundaryTerm(const ShapeModel& model,
+               const std::vector<View>& views,
+               int max_points,
                ThreadPool& pool);
 
   std::vector<ViewBoundary> boundaries;  ///< one per view
@@ -50,8 +52,8 @@ class BoundaryTerm {
 
  private:
   struct Block {
-    std::vector<float> rows;     ///< kBlockSize x width
-    std::vector<float> sums;     ///< width x width, upper triangle
+    std::vector<float> rows;  ///< kBlockSize x width
+    std::vector<float> sums;  ///< width x width, upper triangle
     double cost = 0.0;
     int view = 0;
     int first = 0;

@@ -30,22 +30,48 @@ Eigen::Vector3d feature_point(const FeatureModel& features, int point, const Eig
          features.point_modes.middleRows<3>(3 * point).leftCols(b.size()) * b;
 }
 
-Ellipsoid<double> feature_ellipsoid(const FeatureModel& features, int ellipsoid,
+Ellipsoid<double> feature_ellipsoid(const FeatureModel& features,
+                                    int ellipsoid,
                                     const Eigen::VectorXd& b) {
   const double log_scale = features.ellipsoid_scale_modes.row(ellipsoid).head(b.size()).dot(b);
-  return {features.ellipsoid_mean.row(ellipsoid).transpose() +
-              features.ellipsoid_modes.middleRows<3>(3 * ellipsoid).leftCols(b.size()) * b,
-          std::exp(2.0 * log_scale) *
-              features.ellipsoid_shape[static_cast<std::size_t>(ellipsoid)]};
+  return {
+      features.ellipsoid_mean.row(ellipsoid).transpose() +
+          features.ellipsoid_modes.middleRows<3>(3 * ellipsoid).leftCols(b.size()) * b,
+      std::exp(2.0 * log_scale) * features.ellipsoid_shape[static_cast<std::size_t>(ellipsoid)]};
+}
+
+FeatureTerm::Seen FeatureTerm::see(const FitState<double>& state, int view) const {
+  return {view_of_bone(views_[static_cast<std::size_t>(view)], state.world_from_bone_for(view)),
+          MotionFrames<double>(state, view)};
+}
+
+std::vector<FeatureTerm::Seen> FeatureTerm::see_all(const FitState<double>& state) const {
+  std::vector<Seen> all;
+  for (int v = 0; v < static_cast<int>(views_.size()); ++v) all.push_back(see(state, v));
+  return all;
 }
 
 bool FeatureTerm::linearize_point(const FitState<double>& state,
                                   const PointObservation& observation,
                                   Eigen::Vector2d& r,
                                   MatrixRm64* J) const {
+  return point_rows(see(state, observation.view), state, observation, r, J);
+}
+
+bool FeatureTerm::linearize_ellipse(const FitState<double>& state,
+                                    const EllipseObservation& observation,
+                                    Eigen::Matrix<double, 5, 1>& r,
+                                    MatrixRm64* J) const {
+  return ellipse_rows(see(state, observation.view), state, observation, r, J);
+}
+
+bool FeatureTerm::point_rows(const Seen& seen,
+                             const FitState<double>& state,
+                             const PointObservation& observation,
+                             Eigen::Vector2d& r,
+                             MatrixRm64* J) const {
   const int v = observation.view;
-  const View view =
-      view_of_bone(views_[static_cast<std::size_t>(v)], state.world_from_bone_for(v));
+  const MotionFrames<double>& frames = seen.frames;
   const Eigen::Vector3d x = feature_point(model_.features, observation.point, state.b);
   const double inverse_sigma = 1.0 / observation.sigma_px;
   return std::visit(
@@ -56,7 +82,6 @@ bool FeatureTerm::linearize_point(const FitState<double>& state,
         if (J == nullptr) return true;
         gradient *= inverse_sigma;
         J->setZero(2, state.num_params());
-        const MotionFrames<double> frames(state, v);
         const Eigen::Matrix<double, 2, 3> torque = gradient * -skew<double>(x);
         J->leftCols<3>() = torque * frames.pose_from_torque.transpose();
         J->middleCols<3>(3) = gradient * frames.pose_from_force.transpose();
@@ -66,36 +91,34 @@ bool FeatureTerm::linearize_point(const FitState<double>& state,
         if (state.corrects(v)) {
           const int at = state.correction_offset(v);
           J->middleCols<3>(at) = torque * frames.correction_from_torque.transpose();
-          J->middleCols<3>(at + 3) = gradient * state.world_from_bone_for(v).rotation.transpose();
+          J->middleCols<3>(at + 3) = gradient * frames.pose_from_force.transpose();
         }
         return true;
       },
-      view);
+      seen.view_of_bone);
 }
 
-bool FeatureTerm::linearize_ellipse(const FitState<double>& state,
-                                    const EllipseObservation& observation,
-                                    Eigen::Matrix<double, 5, 1>& r,
-                                    MatrixRm64* J) const {
+bool FeatureTerm::ellipse_rows(const Seen& seen,
+                               const FitState<double>& state,
+                               const EllipseObservation& observation,
+                               Eigen::Matrix<double, 5, 1>& r,
+                               MatrixRm64* J) const {
   const int v = observation.view;
+  const MotionFrames<double>& frames = seen.frames;
   const FeatureModel& features = model_.features;
-  const View view =
-      view_of_bone(views_[static_cast<std::size_t>(v)], state.world_from_bone_for(v));
   const Ellipsoid<double> e = feature_ellipsoid(features, observation.ellipsoid, state.b);
   const double inverse_sigma = 1.0 / observation.sigma_px;
   const double semi_axis_px = mean_semi_axis(observation.ellipse);
   return std::visit(
       [&](const auto& geometry) {
         if (!geometry.sees(e.center)) return false;
-        r = inverse_sigma *
-            ellipse_element<double>(geometry, e, observation.ellipse, semi_axis_px);
+        r = inverse_sigma * ellipse_element<double>(geometry, e, observation.ellipse, semi_axis_px);
         if (J == nullptr) return true;
         J->setZero(5, state.num_params());
         const auto column = [&](int at, const Ellipsoid<double>& motion) {
-          J->col(at) = inverse_sigma *
-                       ellipse_element_derivative<double>(geometry, e, motion, semi_axis_px);
+          J->col(at) =
+              inverse_sigma * ellipse_element_derivative<double>(geometry, e, motion, semi_axis_px);
         };
-        const MotionFrames<double> frames(state, v);
         for (int k = 0; k < 3; ++k) {
           column(k, turned(e, frames.pose_from_torque.row(k).transpose()));
           column(3 + k, shifted(frames.pose_from_force.row(k).transpose()));
@@ -115,22 +138,27 @@ bool FeatureTerm::linearize_ellipse(const FitState<double>& state,
         }
         return true;
       },
-      view);
+      seen.view_of_bone);
 }
 
 void FeatureTerm::accumulate(const FitState<double>& state, NormalEquations& sums) const {
   const GemanMcClureLoss loss{kFeatureLossScale};
+  const std::vector<Seen> seen = see_all(state);
   MatrixRm64 J;
   Eigen::Vector2d point;
   for (const PointObservation& observation : points) {
-    if (!linearize_point(state, observation, point, &J)) continue;
+    if (!point_rows(
+            seen[static_cast<std::size_t>(observation.view)], state, observation, point, &J))
+      continue;
     const double s = point.squaredNorm();
     sums.add(J, point, observation.weight * loss.weight(s));
     sums.cost += observation.weight * loss.rho(s);
   }
   Eigen::Matrix<double, 5, 1> ellipse;
   for (const EllipseObservation& observation : ellipses) {
-    if (!linearize_ellipse(state, observation, ellipse, &J)) continue;
+    if (!ellipse_rows(
+            seen[static_cast<std::size_t>(observation.view)], state, observation, ellipse, &J))
+      continue;
     const double s = ellipse.squaredNorm();
     sums.add(J, ellipse, observation.weight * loss.weight(s));
     sums.cost += observation.weight * loss.rho(s);
@@ -139,15 +167,20 @@ void FeatureTerm::accumulate(const FitState<double>& state, NormalEquations& sum
 
 double FeatureTerm::cost(const FitState<double>& state) const {
   const GemanMcClureLoss loss{kFeatureLossScale};
+  const std::vector<Seen> seen = see_all(state);
   double total = 0.0;
   Eigen::Vector2d point;
   for (const PointObservation& observation : points) {
-    if (!linearize_point(state, observation, point, nullptr)) continue;
+    if (!point_rows(
+            seen[static_cast<std::size_t>(observation.view)], state, observation, point, nullptr))
+      continue;
     total += observation.weight * loss.rho(point.squaredNorm());
   }
   Eigen::Matrix<double, 5, 1> ellipse;
   for (const EllipseObservation& observation : ellipses) {
-    if (!linearize_ellipse(state, observation, ellipse, nullptr)) continue;
+    if (!ellipse_rows(
+            seen[static_cast<std::size_t>(observation.view)], state, observation, ellipse, nullptr))
+      continue;
     total += observation.weight * loss.rho(ellipse.squaredNorm());
   }
   return total;

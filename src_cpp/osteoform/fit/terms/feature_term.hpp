@@ -37,7 +37,8 @@ struct EllipseObservation {
 Eigen::Vector3d feature_point(const FeatureModel& features, int point, const Eigen::VectorXd& b);
 
 /// The model's ellipsoid in the bone frame: its radius follows b, its axes keep their directions.
-Ellipsoid<double> feature_ellipsoid(const FeatureModel& features, int ellipsoid,
+Ellipsoid<double> feature_ellipsoid(const FeatureModel& features,
+                                    int ellipsoid,
                                     const Eigen::VectorXd& b);
 
 /// Pulls projected feature points and ellipsoids towards what was detected.
@@ -54,13 +55,35 @@ class FeatureTerm {
   double cost(const FitState<double>& state) const;
 
   /// Whitened residual (2) and Jacobian (2 x P) of one point; false if it does not count.
-  bool linearize_point(const FitState<double>& state, const PointObservation& observation,
-                       Eigen::Vector2d& r, MatrixRm64* J) const;
+  bool linearize_point(const FitState<double>& state,
+                       const PointObservation& observation,
+                       Eigen::Vector2d& r,
+                       MatrixRm64* J) const;
   /// Whitened residual (5) and Jacobian (5 x P) of one ellipse; false if it does not count.
-  bool linearize_ellipse(const FitState<double>& state, const EllipseObservation& observation,
-                         Eigen::Matrix<double, 5, 1>& r, MatrixRm64* J) const;
+  bool linearize_ellipse(const FitState<double>& state,
+                         const EllipseObservation& observation,
+                         Eigen::Matrix<double, 5, 1>& r,
+                         MatrixRm64* J) const;
 
  private:
+  /// A view as the state sees it, and its motion frames: shared by all observations of the view.
+  struct Seen {
+    View view_of_bone;
+    MotionFrames<double> frames;
+  };
+  Seen see(const FitState<double>& state, int view) const;
+  std::vector<Seen> see_all(const FitState<double>& state) const;
+  bool point_rows(const Seen& seen,
+                  const FitState<double>& state,
+                  const PointObservation& observation,
+                  Eigen::Vector2d& r,
+                  MatrixRm64* J) const;
+  bool ellipse_rows(const Seen& seen,
+                    const FitState<double>& state,
+                    const EllipseObservation& observation,
+                    Eigen::Matrix<double, 5, 1>& r,
+                    MatrixRm64* J) const;
+
   const ShapeModel& model_;
   const std::vector<View>& views_;
 };
