@@ -41,7 +41,9 @@ __all__: list[str] = [
 ]
 
 class InputError(ValueError):
-    pass
+    """
+    An argument is unusable; the message says what was found and what is needed.
+    """
 
 class ConeView:
     """

@@ -15,7 +15,8 @@ PYBIND11_MODULE(_core, m) {
   using namespace osteoform;
   m.doc() = "C++ core of osteoform. Private: import osteoform instead.";
   m.attr("__version__") = OSTEOFORM_VERSION;
-  py::register_exception<InputError>(m, "InputError", PyExc_ValueError);
+  py::register_exception<InputError>(m, "InputError", PyExc_ValueError).attr("__doc__") =
+      "An argument is unusable; the message says what was found and what is needed.";
   // Types before what takes them: signatures and stubs then name them.
   bind_xray(m);
   bind_ssm(m);
