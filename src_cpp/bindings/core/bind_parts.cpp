@@ -79,7 +79,13 @@ Image attenuation_of(const Image& pixels, int factor, Polarity polarity) {
 py::tuple gradient_of(const Image& smooth) {
   const EdgeImage image = make_edge_image(to_image(smooth), whole(smooth));
   py::array_t<float> gradient({smooth.rows(), smooth.cols(), Eigen::Index{2}});
-  std::copy(image.gradient.begin(), image.gradient.end(), gradient.mutable_data());
+  float* out = gradient.mutable_data();
+  for (int v = 0; v < image.patch.height; ++v) {
+    for (int u = 0; u < image.patch.width; ++u, out += 2) {
+      const Eigen::Vector2f g = image.gradient(u, v);
+      std::copy(g.data(), g.data() + 2, out);
+    }
+  }
   return py::make_tuple(gradient, image.noise);
 }
 

@@ -5,8 +5,6 @@
 #include <cmath>
 #include <limits>
 
-#include "osteoform/image/gaussian.hpp"
-
 namespace osteoform {
 namespace {
 
@@ -59,11 +57,12 @@ ViewScales prepare_scales(const XrayImage& image,
   scales.fine_sigma_px = options.smoothing_mm * patch_px_per_mm;
   scales.coarse_sigma_px =
       std::max(options.coarse_smoothing_mm * patch_px_per_mm, scales.fine_sigma_px);
-  const ImageF fine = gaussian_blur(attenuation(image, patch, low, high), scales.fine_sigma_px);
-  scales.fine = make_edge_image(fine, patch);
+  Attenuation dense(image, patch, low, high);
+  scales.fine = make_edge_image([&](int v) { return dense.row(v); }, patch, scales.fine_sigma_px);
   const double rest = std::sqrt(scales.coarse_sigma_px * scales.coarse_sigma_px -
                                 scales.fine_sigma_px * scales.fine_sigma_px);
-  scales.coarse = make_edge_image(gaussian_blur(fine, rest), patch);
+  const EdgeImage& fine = scales.fine;
+  scales.coarse = make_edge_image([&](int v) { return fine.at(0, v); }, patch, rest);
   return scales;
 }
 

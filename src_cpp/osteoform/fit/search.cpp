@@ -62,7 +62,7 @@ void search_view(const ViewScales& scales,
                  ViewBoundary& boundary) {
   const EdgeImage& image = scales.scale_for(half_width_mm);
   const bool coarse = half_width_mm > kCoarseAbove_mm;
-  const SearchWindow window = window_for(scales, half_width_mm, cap);
+  const SearchKernel window(window_for(scales, half_width_mm, cap));
   const int num_points = static_cast<int>(silhouette.size());
   edges.assign(silhouette.size(), {});
   pool.run((num_points + kBlockSize - 1) / kBlockSize, [&](int block) {
@@ -112,7 +112,7 @@ void report_view(const ViewScales& scales,
                  int& num_inside) {
   constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
   const EdgeImage& image = scales.fine;
-  const SearchWindow window = window_for(scales, kReportWindow_mm, 0.0F);
+  const SearchKernel window(window_for(scales, kReportWindow_mm, 0.0F));
   const double bias = edge_bias_px(scales.fine_sigma_px, options, scales.patch_px_per_mm());
   const double per_mm = scales.patch_px_per_mm();
   offsets_mm.assign(silhouette.size(), kNone);

@@ -5,29 +5,59 @@
 #include <algorithm>
 #include <limits>
 
+#include "osteoform/base/clones.hpp"
+
 namespace osteoform {
 namespace {
 
-constexpr int kVerticesPerBlock = 64;
+constexpr int kVerticesPerBlock = 32;
 
-/// Derivative of a vertex' position along its own normal.
+/// Solves L Y = J in place for kVerticesPerBlock columns, and sums their squares.
+/// @param L  num x num, row by row
+/// @param J  num rows of kVerticesPerBlock
+OSTEOFORM_CLONES void whiten(const double* L, int num, double* J, double* squares) {
+  std::fill(squares, squares + kVerticesPerBlock, 0.0);
+  for (int r = 0; r < num; ++r) {
+    double* y = J + static_cast<std::ptrdiff_t>(r) * kVerticesPerBlock;
+    const double* row = L + static_cast<std::ptrdiff_t>(r) * num;
+    double sums[kVerticesPerBlock];
+    for (int k = 0; k < kVerticesPerBlock; ++k) sums[k] = y[k];
+    const double* solved = J;
+    for (int c = 0; c < r; ++c, solved += kVerticesPerBlock) {
+      for (int k = 0; k < kVerticesPerBlock; ++k) sums[k] -= row[c] * solved[k];
+    }
+    const double scale = 1.0 / row[r];
+    for (int k = 0; k < kVerticesPerBlock; ++k) {
+      y[k] = scale * sums[k];
+      squares[k] += y[k] * y[k];
+    }
+  }
+}
+
+/// Derivative of a vertex' position along its own normal, one column of J.
 void normal_derivative(const ShapeModel& model,
                        const FitState<double>& state,
                        const Points& vertices,
                        const Points& normals,
                        int i,
-                       Eigen::Ref<Eigen::VectorXd> j) {
+                       double* column) {
   const Eigen::Vector3d x = vertices.row(i).transpose().cast<double>();
   const Eigen::Vector3d n = normals.row(i).transpose().cast<double>();
   const Eigen::Matrix3d& R = state.world_from_bone.rotation;
-  j.setZero();
-  j.head<3>() = R * x.cross(n);
-  j.segment<3>(3) = R * n;
-  const Eigen::RowVector3f weights = normals.row(i);
-  j.segment(kPoseDim, state.b.size()) = (weights * model.modes.middleRows(3 * i, 3))
-                                            .leftCols(state.b.size())
-                                            .transpose()
-                                            .cast<double>();
+  const Eigen::Vector3d torque = R * x.cross(n);
+  const Eigen::Vector3d force = R * n;
+  for (int k = 0; k < 3; ++k) {
+    column[k * kVerticesPerBlock] = torque[k];
+    column[(3 + k) * kVerticesPerBlock] = force[k];
+  }
+  const float* modes = model.modes.row(3 * i).data();
+  const int stride = model.stride();
+  column += kPoseDim * kVerticesPerBlock;
+  for (Eigen::Index k = 0; k < state.b.size(); ++k) {
+    const float* m = modes + k;
+    column[k * kVerticesPerBlock] =
+        normals(i, 0) * m[0] + normals(i, 1) * m[stride] + normals(i, 2) * m[2 * stride];
+  }
 }
 
 }  // namespace
@@ -47,17 +77,19 @@ Eigen::VectorXf vertex_sd_mm(const ShapeModel& model,
     sd.setConstant(std::numeric_limits<float>::infinity());
     return sd;
   }
+  const MatrixRm64 L = factor.matrixL();
   pool.run((num_points + kVerticesPerBlock - 1) / kVerticesPerBlock, [&](int block) {
     const int first = block * kVerticesPerBlock;
     const int count = std::min(kVerticesPerBlock, num_points - first);
-    Eigen::MatrixXd J(state.num_params(), count);
+    MatrixRm64 J = MatrixRm64::Zero(state.num_params(), kVerticesPerBlock);
+    double squares[kVerticesPerBlock];
     for (int k = 0; k < count; ++k) {
-      normal_derivative(model, state, vertices, normals, first + k, J.col(k));
+      normal_derivative(model, state, vertices, normals, first + k, J.data() + k);
     }
-    factor.matrixL().solveInPlace(J);
+    whiten(L.data(), state.num_params(), J.data(), squares);
     for (int k = 0; k < count; ++k) {
       const double tau = model.inadequacy_mm[first + k];
-      sd[first + k] = static_cast<float>(std::sqrt(J.col(k).squaredNorm() + tau * tau));
+      sd[first + k] = static_cast<float>(std::sqrt(squares[k] + tau * tau));
     }
   });
   return sd;

@@ -3,45 +3,111 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <limits>
 
 #include "osteoform/base/clones.hpp"
 
 namespace osteoform {
 namespace {
 
-/// Fall of the attenuation along the normal, and its square share of the gradient, at num samples
-/// from -half_width on. Samples outside the image read 0.
-OSTEOFORM_CLONES void sample_profile(const EdgeImage& image,
-                                     const float px[2],
-                                     const float normal[2],
-                                     float first,
-                                     float step,
-                                     int num,
-                                     float* fall,
-                                     float* aligned) {
-  const float* gradient = image.gradient.data();
-  const int width = image.patch.width;
-  const float u_end = static_cast<float>(width - 1);
-  const float v_end = static_cast<float>(image.patch.height - 1);
-  for (int s = 0; s < num; ++s) {
-    const float q = first + step * static_cast<float>(s);
-    const float u = px[0] + q * normal[0];
-    const float v = px[1] + q * normal[1];
-    fall[s] = 0.0F;
-    aligned[s] = 0.0F;
-    if (!(u >= 0.0F && v >= 0.0F && u < u_end && v < v_end)) continue;
+constexpr int kLanes = 8;
+constexpr int kMixed = 8;  // values per sample
+constexpr int kMaxSamples = (kMaxSearchSteps + 1 + kLanes - 1) / kLanes * kLanes;
+
+/// Samples along a normal: u = start + q * direction.
+struct Line {
+  float start[2];
+  float direction[2];
+  float first;  ///< q of sample 0
+  float step;
+
+  float u(int s) const { return start[0] + (first + step * static_cast<float>(s)) * direction[0]; }
+  float v(int s) const { return start[1] + (first + step * static_cast<float>(s)) * direction[1]; }
+};
+
+bool inside(const EdgeImage& image, const Line& line, int s) {
+  const float u = line.u(s);
+  const float v = line.v(s);
+  return u >= 0.0F && v >= 0.0F && u < static_cast<float>(image.patch.width - 1) &&
+         v < static_cast<float>(image.patch.height - 1);
+}
+
+/// What the gradient needs of the image at samples [begin, end), all inside, mixed between rows:
+/// values at four columns and the differences below minus above at the middle two. The sample lies
+/// at a share `right` between these.
+OSTEOFORM_CLONES void mix_rows(const float* pixels,
+                               int pitch,
+                               const Line& line,
+                               int begin,
+                               int end,
+                               float* mixed,
+                               float* right) {
+  int offset[kMaxSamples];
+  float below[kMaxSamples];
+  for (int s = begin; s < end; ++s) {
+    const float q = line.first + line.step * static_cast<float>(s);
+    const float u = line.start[0] + q * line.direction[0];
+    const float v = line.start[1] + q * line.direction[1];
     const int i = static_cast<int>(u);
     const int j = static_cast<int>(v);
-    const float a = u - static_cast<float>(i);
-    const float b = v - static_cast<float>(j);
-    const float* p = gradient + 2 * (static_cast<std::ptrdiff_t>(j) * width + i);
-    const float* r = p + 2 * static_cast<std::ptrdiff_t>(width);
-    const float gu = (1 - b) * ((1 - a) * p[0] + a * p[2]) + b * ((1 - a) * r[0] + a * r[2]);
-    const float gv = (1 - b) * ((1 - a) * p[1] + a * p[3]) + b * ((1 - a) * r[1] + a * r[3]);
-    const float d = -(gu * normal[0] + gv * normal[1]);
-    fall[s] = d;
-    aligned[s] = d * d / (gu * gu + gv * gv + 1e-20F);
+    offset[s] = j * pitch + i;
+    right[s] = u - static_cast<float>(i);
+    below[s] = v - static_cast<float>(j);
   }
+  using Four = Eigen::Array4f;
+  for (int s = begin; s < end; ++s) {
+    const float* p = pixels + offset[s] - 1;
+    const auto row = [&](int k) { return Eigen::Map<const Four>(p + k * std::ptrdiff_t{pitch}); };
+    const Four here = row(0);
+    const Four next = row(1);
+    const Four rise = next - row(-1);
+    float* out = mixed + kMixed * static_cast<std::ptrdiff_t>(s);
+    Eigen::Map<Four>{out} = here + below[s] * (next - here);
+    Eigen::Map<Four>{out + 4} = rise + below[s] * ((row(2) - here) - rise);
+  }
+}
+
+/// Fall of the attenuation along the normal, and what each sample scores for it; num is padded.
+OSTEOFORM_CLONES void score_samples(const float* mixed,
+                                    const float* right,
+                                    const float normal[2],
+                                    const float* nearness,
+                                    float cap,
+                                    int num,
+                                    float* fall,
+                                    float* score) {
+  const float nu = 0.5F * normal[0];  // differences of pixels two apart
+  const float nv = 0.5F * normal[1];
+  float across[kMaxSamples], down[kMaxSamples];
+  for (int s = 0; s < num; ++s) {
+    const float* m = mixed + kMixed * static_cast<std::ptrdiff_t>(s);
+    const float left = m[2] - m[0];
+    across[s] = left + right[s] * ((m[3] - m[1]) - left);
+    down[s] = m[5] + right[s] * (m[6] - m[5]);
+  }
+  for (int s = 0; s < num; ++s) {
+    const float gu = across[s];
+    const float gv = down[s];
+    const float d = -(gu * nu + gv * nv);
+    const float falling = d > 0.0F ? d : 0.0F;
+    const float capped = falling < cap ? falling : cap;
+    fall[s] = d;
+    score[s] = capped * (d * d / (0.25F * (gu * gu + gv * gv) + 1e-20F)) * nearness[s];
+  }
+}
+
+/// The first sample of the greatest positive score, or -1; num is padded with zeros.
+OSTEOFORM_CLONES int best_sample(const float* score, int num) {
+  float tops[kLanes] = {};
+  for (int s = 0; s < num; s += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      tops[lane] = score[s + lane] > tops[lane] ? score[s + lane] : tops[lane];
+    }
+  }
+  const float top = *std::max_element(tops, tops + kLanes);
+  if (!(top > 0.0F)) return -1;
+  return static_cast<int>(std::find(score, score + num, top) - score);
 }
 
 /// Vertex of the parabola through three neighbours, within one step.
@@ -64,34 +130,43 @@ float steepest(const float* fall, int num, int sample) {
 
 }  // namespace
 
+SearchKernel::SearchKernel(const SearchWindow& window)
+    : step_px(window.step_px),
+      cap(window.cap > 0.0F ? window.cap : std::numeric_limits<float>::max()),
+      half(std::clamp(
+          static_cast<int>(window.half_width_px / window.step_px + 0.5F), 2, kMaxSearchSteps / 2)) {
+  const float tau_steps = 0.5F * static_cast<float>(half);
+  const float decay = 0.5F / (tau_steps * tau_steps);
+  for (int s = 1; s < 2 * half; ++s) {  // the ends have no neighbour to be a maximum against
+    const auto distance = static_cast<float>(s - half);
+    nearness[s] = std::exp(-decay * distance * distance);
+  }
+}
+
 BoundaryPoint search_boundary(const EdgeImage& image,
                               const float px[2],
                               const float normal[2],
-                              const SearchWindow& window) {
-  const int half = std::clamp(
-      static_cast<int>(window.half_width_px / window.step_px + 0.5F), 2, kMaxSearchSteps / 2);
-  const int num = 2 * half + 1;
-  const float first = -window.step_px * static_cast<float>(half);
-  float fall[kMaxSearchSteps + 1];
-  float aligned[kMaxSearchSteps + 1];
-  sample_profile(image, px, normal, first, window.step_px, num, fall, aligned);
+                              const SearchKernel& kernel) {
+  const int num = 2 * kernel.half + 1;
+  const float first = -kernel.step_px * static_cast<float>(kernel.half);
+  const Line line{{px[0], px[1]}, {normal[0], normal[1]}, first, kernel.step_px};
+  int begin = 0;  // the samples inside the image are one run: it is convex
+  int end = num;
+  while (begin < end && !inside(image, line, begin)) ++begin;
+  while (end > begin && !inside(image, line, end - 1)) --end;
+  if (begin == end) return {};
 
-  const float tau_steps = 0.5F * static_cast<float>(half);
-  const float decay = 0.5F / (tau_steps * tau_steps);
-  float best_score = 0.0F;
-  int best = -1;
-  for (int s = 1; s + 1 < num; ++s) {
-    if (fall[s] <= 0.0F) continue;
-    const float capped = window.cap > 0.0F ? std::min(fall[s], window.cap) : fall[s];
-    const float distance = static_cast<float>(s - half);
-    const float score = capped * aligned[s] * std::exp(-decay * distance * distance);
-    if (score > best_score) {
-      best_score = score;
-      best = s;
-    }
-  }
+  const int padded = (num + kLanes - 1) / kLanes * kLanes;
+  float mixed[kMixed * kMaxSamples], right[kMaxSamples], fall[kMaxSamples], score[kMaxSamples];
+  std::fill(mixed, mixed + kMixed * begin, 0.0F);
+  std::fill(mixed + kMixed * end, mixed + kMixed * padded, 0.0F);
+  std::fill(right, right + begin, 0.0F);
+  std::fill(right + end, right + padded, 0.0F);
+  mix_rows(image.at(0, 0), image.smooth.width, line, begin, end, mixed, right);
+  score_samples(mixed, right, normal, kernel.nearness, kernel.cap, padded, fall, score);
+  const int best = best_sample(score, padded);
   if (best < 0) return {};
-  return {first + window.step_px * steepest(fall, num, best), fall[best]};
+  return {first + kernel.step_px * steepest(fall, num, best), fall[best]};
 }
 
 }  // namespace osteoform

@@ -14,6 +14,16 @@ struct SearchWindow {
   float cap = 0.0F;  ///< gradients above it score no higher (0: none): skin and metal outshine bone
 };
 
+/// A window made ready for many points.
+struct SearchKernel {
+  explicit SearchKernel(const SearchWindow& window);
+
+  float step_px;
+  float cap;
+  int half;                                  ///< samples on either side
+  float nearness[kMaxSearchSteps + 8] = {};  ///< exp(-q^2 / 2 tau^2) per sample, 0 at the ends
+};
+
 /// The edge that was found from one silhouette point.
 struct BoundaryPoint {
   float offset_px = 0.0F;  ///< along the outward normal, sub-pixel
@@ -29,6 +39,13 @@ struct BoundaryPoint {
 BoundaryPoint search_boundary(const EdgeImage& image,
                               const float px[2],
                               const float normal[2],
-                              const SearchWindow& window);
+                              const SearchKernel& kernel);
+
+inline BoundaryPoint search_boundary(const EdgeImage& image,
+                                     const float px[2],
+                                     const float normal[2],
+                                     const SearchWindow& window) {
+  return search_boundary(image, px, normal, SearchKernel(window));
+}
 
 }  // namespace osteoform

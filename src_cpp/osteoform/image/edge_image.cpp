@@ -33,25 +33,33 @@ inline float fast_log(float x) {
   return s * series + exponent * 0.69314718F;
 }
 
-/// out = scale * out - offset, then its negative logarithm.
-OSTEOFORM_CLONES void log_row(float scale, float offset, int n, float* out) {
+/// Negative logarithm of scale * source - offset.
+OSTEOFORM_CLONES void log_row(const float* source, float scale, float offset, int n, float* out) {
   for (int u = 0; u < n; ++u) {
-    const float level = scale * out[u] - offset;
+    const float level = scale * source[u] - offset;
     out[u] = -fast_log((level > 0.0F ? level : 0.0F) + kDarkest);
   }
 }
 
-OSTEOFORM_CLONES void scale_row(float scale, float offset, int n, float* out) {
-  for (int u = 0; u < n; ++u) out[u] = scale * out[u] - offset;
+OSTEOFORM_CLONES void scale_row(const float* source, float scale, float offset, int n, float* out) {
+  for (int u = 0; u < n; ++u) out[u] = scale * source[u] - offset;
 }
 
-/// Central differences of the inner pixels of a row, interleaved.
-OSTEOFORM_CLONES void gradient_row(
-    const float* above, const float* here, const float* below, int n, float* out) {
-  for (int u = 1; u + 1 < n; ++u) {
-    out[2 * u] = 0.5F * (here[u + 1] - here[u - 1]);
-    out[2 * u + 1] = 0.5F * (below[u] - above[u]);
-  }
+/// The middle of positive values, the upper one of two: by the leading bits of floats, which count
+/// up with them, then exactly among the few that share these.
+float upper_median(std::vector<float>& values) {
+  constexpr int kShift = 18;
+  const auto bin_of = [](float x) { return std::bit_cast<std::uint32_t>(x) >> kShift; };
+  std::vector<std::uint32_t> counts(std::size_t{1} << (32 - kShift));
+  for (const float x : values) ++counts[bin_of(x)];
+  std::size_t before = 0;
+  std::uint32_t bin = 0;
+  const std::size_t middle = values.size() / 2;
+  while (before + counts[bin] <= middle) before += counts[bin++];
+  std::erase_if(values, [&](float x) { return bin_of(x) != bin; });
+  const auto nth = values.begin() + static_cast<std::ptrdiff_t>(middle - before);
+  std::nth_element(values.begin(), nth, values.end());
+  return *nth;
 }
 
 /// Median absolute gradient over a grid of pixels, as a standard deviation of Gaussian noise.
@@ -62,14 +70,12 @@ float gradient_noise(const EdgeImage& image) {
   const int step = std::max(1, std::min(p.width, p.height) / 128);
   for (int v = 1; v + 1 < p.height; v += step) {
     for (int u = 1; u + 1 < p.width; u += step) {
-      const float value = std::abs(image.gradient[2 * (static_cast<std::size_t>(v) * p.width + u)]);
+      const float* x = image.at(u, v);
+      const float value = std::abs(0.5F * (x[1] - x[-1]));
       if (value > 0.0F) sample.push_back(value);  // saturated regions are flat, not noise-free
     }
   }
-  if (sample.empty()) return 0.0F;
-  const auto middle = sample.begin() + static_cast<std::ptrdiff_t>(sample.size() / 2);
-  std::nth_element(sample.begin(), middle, sample.end());
-  return 1.4826F * *middle;
+  return sample.empty() ? 0.0F : 1.4826F * upper_median(sample);
 }
 
 }  // namespace
@@ -93,45 +99,52 @@ Patch patch_around(const XrayImage& image,
   return patch;
 }
 
-ImageF attenuation(const XrayImage& image, const Patch& patch, float low, float high) {
-  ImageF result(patch.width, patch.height);
-  const float scale =
-      1.0F / (static_cast<float>(patch.factor * patch.factor) * std::max(high - low, 1e-20F));
-  const float offset = low * scale * static_cast<float>(patch.factor * patch.factor);
-  for (int v = 0; v < patch.height; ++v) {
-    float* out = result.row(v);
-    for (int k = 0; k < patch.factor; ++k) {
-      const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(patch.top + v) * patch.factor + k;
-      const float* source =
-          image.pixels + row * image.width + static_cast<std::ptrdiff_t>(patch.left) * patch.factor;
-      add_downsampled(source, patch.factor, patch.width, out);
+Attenuation::Attenuation(const XrayImage& image, const Patch& patch, float low, float high)
+    : image_(image), patch_(patch), row_(static_cast<std::size_t>(patch.width)) {
+  const auto area = static_cast<float>(patch.factor * patch.factor);
+  scale_ = 1.0F / (area * std::max(high - low, 1e-20F));
+  offset_ = low * scale_ * area;
+}
+
+const float* Attenuation::row(int v) {
+  const int factor = patch_.factor;
+  const auto source = [&](int k) {
+    const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(patch_.top + v) * factor + k;
+    return image_.pixels + row * image_.width + static_cast<std::ptrdiff_t>(patch_.left) * factor;
+  };
+  const float* sums = source(0);
+  if (factor > 1) {
+    std::fill(row_.begin(), row_.end(), 0.0F);
+    for (int k = 0; k < factor; ++k) {
+      add_downsampled(source(k), factor, patch_.width, row_.data());
     }
-    if (image.polarity == Polarity::kDarkIsDense) {
-      log_row(scale, offset, patch.width, out);
-    } else {
-      scale_row(scale, offset, patch.width, out);
-    }
+    sums = row_.data();
   }
+  if (image_.polarity == Polarity::kDarkIsDense) {
+    log_row(sums, scale_, offset_, patch_.width, row_.data());
+  } else {
+    scale_row(sums, scale_, offset_, patch_.width, row_.data());
+  }
+  return row_.data();
+}
+
+ImageF attenuation(const XrayImage& image, const Patch& patch, float low, float high) {
+  Attenuation rows(image, patch, low, high);
+  ImageF result(patch.width, patch.height);
+  for (int v = 0; v < patch.height; ++v) std::copy_n(rows.row(v), patch.width, result.row(v));
   return result;
 }
 
-EdgeImage make_edge_image(const ImageF& smooth, const Patch& patch) {
+EdgeImage make_edge_image(const RowSource& rows, const Patch& patch, double sigma_px) {
   EdgeImage image;
   image.patch = patch;
-  image.gradient.resize(2 * smooth.values.size());
-  for (int v = 0; v < smooth.height; ++v) {
-    const float* above = smooth.row(std::max(v - 1, 0));
-    const float* here = smooth.row(v);
-    const float* below = smooth.row(std::min(v + 1, smooth.height - 1));
-    float* out = image.gradient.data() + 2 * static_cast<std::ptrdiff_t>(v) * smooth.width;
-    gradient_row(above, here, below, smooth.width, out);
-    for (const int u : {0, smooth.width - 1}) {
-      out[2 * u] = 0.5F * (here[std::min(u + 1, smooth.width - 1)] - here[std::max(u - 1, 0)]);
-      out[2 * u + 1] = 0.5F * (below[u] - above[u]);
-    }
-  }
+  image.smooth = gaussian_blur(patch.width, patch.height, rows, sigma_px, 1);
   image.noise = gradient_noise(image);
   return image;
+}
+
+EdgeImage make_edge_image(const ImageF& smooth, const Patch& patch) {
+  return make_edge_image([&](int v) { return smooth.row(v); }, patch, 0.0);
 }
 
 }  // namespace osteoform

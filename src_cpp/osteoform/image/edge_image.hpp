@@ -4,6 +4,7 @@
 #include <Eigen/Core>
 #include <vector>
 
+#include "osteoform/image/gaussian.hpp"
 #include "osteoform/image/image.hpp"
 
 namespace osteoform {
@@ -40,14 +41,40 @@ Patch patch_around(const XrayImage& image,
 
 /// Attenuation of a patch, dense = bright: minus the logarithm of the mean intensity where dark is
 /// dense; the mean grey value where it is displayed inverted. Grey values run over [low, high].
+class Attenuation {
+ public:
+  Attenuation(const XrayImage& image, const Patch& patch, float low, float high);
+
+  /// Row v of the patch, until the next one is asked for.
+  const float* row(int v);
+
+ private:
+  const XrayImage& image_;
+  Patch patch_;
+  float scale_;
+  float offset_;
+  std::vector<float> row_;
+};
+
 ImageF attenuation(const XrayImage& image, const Patch& patch, float low, float high);
 
-/// Gradient of the attenuation at one scale, ready to be searched for edges.
+/// Attenuation at one scale, ready to be searched for edges.
 struct EdgeImage {
   Patch patch;
-  float noise = 0.0F;           ///< robust standard deviation of the gradient
-  std::vector<float> gradient;  ///< height x width x (d/du, d/dv), interleaved
+  float noise = 0.0F;  ///< robust standard deviation of the gradient
+  ImageF smooth;       ///< with one pixel more on every side, which repeats the outermost
+
+  /// Address of a pixel of the patch, which has neighbours on all sides.
+  const float* at(int u, int v) const { return smooth.row(v + 1) + u + 1; }
+  /// (d/du, d/dv) by central differences.
+  Eigen::Vector2f gradient(int u, int v) const {
+    const float* p = at(u, v);
+    return {0.5F * (p[1] - p[-1]), 0.5F * (p[smooth.width] - p[-smooth.width])};
+  }
 };
+
+/// Smooths the rows of a patch.
+EdgeImage make_edge_image(const RowSource& rows, const Patch& patch, double sigma_px);
 
 /// @param smooth  attenuation of the patch, already smoothed
 EdgeImage make_edge_image(const ImageF& smooth, const Patch& patch);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "osteoform/silhouette/silhouette.hpp"
 
-#include <Eigen/LU>
+#include <Eigen/Core>
 #include <algorithm>
 
 #include "osteoform/base/clones.hpp"
@@ -44,7 +44,11 @@ bool place_in_image(const V& view,
                             a * normals.row(point.j).transpose().cast<double>();
   if (!view.sees(x)) return false;
   const Eigen::Matrix<double, 2, 3> J = view.project_jacobian(x);
-  const Eigen::Vector2d direction = (J * J.transpose()).inverse() * (J * n);
+  const Eigen::Matrix2d G = J * J.transpose();
+  const Eigen::Vector2d p = J * n;
+  // Along (J J^T)^-1 p: the determinant is positive and does not turn it.
+  const Eigen::Vector2d direction(G(1, 1) * p.x() - G(0, 1) * p.y(),
+                                  G(0, 0) * p.y() - G(0, 1) * p.x());
   const double length = direction.norm();
   if (!(length > 0.0)) return false;
   const Eigen::Vector2d px = view.project(x);
@@ -75,12 +79,19 @@ void extract_silhouette(const View& view,
   g.resize(static_cast<std::size_t>(vertices.rows()));
   std::visit([&](const auto& v) { facing_of(v, vertices, normals, g.data()); }, view);
 
+  std::vector<std::uint8_t>& away = workspace.away;
+  away.resize(g.size());
+  for (std::size_t i = 0; i < g.size(); ++i) away[i] = g[i] < 0.0F ? 1 : 0;
+
   std::vector<std::int32_t>& ids = workspace.edge_ids;
-  ids.clear();
+  ids.resize(static_cast<std::size_t>(edges.rows()));
+  std::size_t num_turning = 0;
   const std::int32_t* edge = edges.data();
-  for (std::int32_t e = 0; e < edges.rows(); ++e, edge += 2) {
-    if ((g[edge[0]] < 0.0F) != (g[edge[1]] < 0.0F)) ids.push_back(e);
+  for (std::int32_t e = 0; e < edges.rows(); ++e, edge += 2) {  // without branches: signs are noise
+    ids[num_turning] = e;
+    num_turning += away[edge[0]] ^ away[edge[1]];
   }
+  ids.resize(num_turning);
 
   points.clear();
   const std::size_t num_taken = std::min(ids.size(), static_cast<std::size_t>(max_points));

@@ -21,7 +21,8 @@ struct SilhouettePoint {
 /// Buffers of extract_silhouette, kept between calls.
 struct SilhouetteWorkspace {
   std::vector<float> facing;           ///< n . ray per vertex
-  std::vector<std::int32_t> edge_ids;  ///< edges that change sign
+  std::vector<std::uint8_t> away;      ///< 1 where that is negative
+  std::vector<std::int32_t> edge_ids;  ///< edges whose ends differ
 };
 
 /// Smooth silhouette generator: every edge whose ends face the source differently holds one point,

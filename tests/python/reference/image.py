@@ -144,14 +144,32 @@ def search_boundary(
     near = np.exp(-0.5 / (0.5 * half) ** 2 * steps**2)
     score = (np.minimum(fall, np.float32(cap)) if cap > 0.0 else fall) * aligned * near
 
-    inner = score[:, 1:-1]
-    best = np.argmax(inner, axis=1) + 1
+    best = np.argmax(score[:, 1:-1], axis=1) + 1
     rows = np.arange(len(best))
     found = score[rows, best] > 0.0
-    left, middle, right = (fall[rows, best + k] for k in (-1, 0, 1))
-    offset = q[best] + np.float32(step_px) * _parabola_vertex(left, middle, right)
+    offset = np.float32(step_px) * (_steepest(fall, best) - np.float32(half))
     zero = np.float32(0.0)
-    return np.where(found, offset, zero), np.where(found, middle, zero)
+    return np.where(found, offset, zero), np.where(found, fall[rows, best], zero)
+
+
+def _steepest(fall: F32, sample: NDArray[np.intp]) -> F32:
+    """The steepest place uphill of one sample per row, in steps.
+
+    The window draws the best score towards its middle; the edge itself is where the fall is
+    greatest. Neighbours two steps away see past the kinks of bilinear samples.
+    """
+    rows, num = np.arange(len(sample)), fall.shape[1]
+    for step, end in ((1, num - 1), (-1, 0)):
+        while True:
+            next_to = np.where(sample == end, sample, sample + step)
+            uphill = fall[rows, next_to] > fall[rows, sample]
+            if not uphill.any():
+                break
+            sample = np.where(uphill, next_to, sample)
+    middle = (sample >= 2) & (sample + 2 < num)
+    around = np.clip(sample, 2, num - 3)
+    vertex = _parabola_vertex(*(fall[rows, around + k] for k in (-2, 0, 2)))
+    return sample + np.where(middle, np.float32(2.0) * vertex, np.float32(0.0))
 
 
 def _sample(image: EdgeImage, u: F32, v: F32) -> tuple[F32, F32]:
@@ -167,8 +185,11 @@ def _sample(image: EdgeImage, u: F32, v: F32) -> tuple[F32, F32]:
     corners = (at, at + 1, at + width, at + width + 1)
     result = []
     for gradient in (image.du.ravel(), image.dv.ravel()):
-        value = sum(w * gradient.take(c, mode="clip") for w, c in zip(weights, corners))
-        result.append(np.where(inside, value, np.float32(0.0)))
+        value = weights[0] * gradient.take(corners[0], mode="clip")
+        for weight, corner in zip(weights[1:], corners[1:], strict=True):
+            value += weight * gradient.take(corner, mode="clip")
+        value *= inside
+        result.append(value)
     return result[0], result[1]
 
 

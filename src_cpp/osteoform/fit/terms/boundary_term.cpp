@@ -28,36 +28,85 @@ OSTEOFORM_CLONES void shape_row(const float* mi,
 }
 
 /// sums += rows' diag(weights) rows, upper triangle from the 8-column block of the diagonal on.
-/// Four rows at a time keep the sums in registers longer; num_rows is padded with zero weights.
-OSTEOFORM_CLONES void rank_update(
-    const float* rows, const float* weights, int num_rows, int width, float* sums) {
-  for (int r = 0; r < width; ++r) {
-    float* out = sums + static_cast<std::ptrdiff_t>(r) * width;
-    const int first = r / 8 * 8;
-    for (int q = 0; q < num_rows; q += 4) {
-      const float* a = rows + static_cast<std::ptrdiff_t>(q) * width;
-      const float* b = a + width;
-      const float* c = b + width;
-      const float* d = c + width;
-      const float wa = weights[q] * a[r];
-      const float wb = weights[q + 1] * b[r];
-      const float wc = weights[q + 2] * c[r];
-      const float wd = weights[q + 3] * d[r];
-      for (int k = first; k < width; ++k) {
-        out[k] += (wa * a[k] + wb * b[k]) + (wc * c[k] + wd * d[k]);
+/// Blocks of 4 x 16 sums stay in registers while all rows pass; width is a multiple of 8.
+OSTEOFORM_CLONES void rank_update(const float* rows,
+                                  const float* weights,
+                                  int num_rows,
+                                  int width,
+                                  float* weighted,
+                                  float* sums) {
+  for (int q = 0; q < num_rows; ++q) {
+    const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(q) * width;
+    for (int k = 0; k < width; ++k) weighted[at + k] = weights[q] * rows[at + k];
+  }
+  for (int r = 0; r < width; r += 4) {
+    for (int c = r / 8 * 8; c < width; c += 8) {
+      float s0[8] = {}, s1[8] = {}, s2[8] = {}, s3[8] = {};
+      const float* a = weighted + r;
+      const float* b = rows + c;
+      for (int q = 0; q < num_rows; ++q, a += width, b += width) {
+        for (int k = 0; k < 8; ++k) {
+          s0[k] += a[0] * b[k];
+          s1[k] += a[1] * b[k];
+          s2[k] += a[2] * b[k];
+          s3[k] += a[3] * b[k];
+        }
+      }
+      float* out = sums + static_cast<std::ptrdiff_t>(r) * width + c;
+      for (int k = 0; k < 8; ++k) {
+        out[k] = s0[k];
+        out[width + k] = s1[k];
+        out[2 * width + k] = s2[k];
+        out[3 * width + k] = s3[k];
       }
     }
   }
 }
 
+OSTEOFORM_CLONES void add_to(const float* values, int n, double* totals) {
+  for (int i = 0; i < n; ++i) totals[i] += static_cast<double>(values[i]);
+}
+
+/// Dot products of b with the three rows of modes that lie between two vertices.
+OSTEOFORM_CLONES void move_between(
+    const float* mi, const float* mj, const float* b, float alpha, int stride, float out[3]) {
+  float x[8] = {}, y[8] = {}, z[8] = {};
+  for (int k = 0; k < stride; k += 8) {
+    for (int lane = 0; lane < 8; ++lane) {
+      const int at = k + lane;
+      const float w = b[at];
+      x[lane] += w * (mi[at] + alpha * (mj[at] - mi[at]));
+      y[lane] += w * (mi[stride + at] + alpha * (mj[stride + at] - mi[stride + at]));
+      z[lane] += w * (mi[2 * stride + at] + alpha * (mj[2 * stride + at] - mi[2 * stride + at]));
+    }
+  }
+  for (int lane = 4; lane < 8; ++lane) {
+    x[lane - 4] += x[lane];
+    y[lane - 4] += y[lane];
+    z[lane - 4] += z[lane];
+  }
+  out[0] = (x[0] + x[2]) + (x[1] + x[3]);
+  out[1] = (y[0] + y[2]) + (y[1] + y[3]);
+  out[2] = (z[0] + z[2]) + (z[1] + z[3]);
+}
+
 Eigen::Vector3d point_in_bone(const ShapeModel& model,
                               const float* b,
                               const SilhouettePoint& point) {
+  const int stride = model.stride();
+  const float* modes = model.modes.data();
+  float moved[3];
+  move_between(modes + static_cast<std::ptrdiff_t>(3) * point.i * stride,
+               modes + static_cast<std::ptrdiff_t>(3) * point.j * stride,
+               b,
+               point.alpha,
+               stride,
+               moved);
   Eigen::Vector3d x;
   for (int k = 0; k < 3; ++k) {
-    const float xi = instance_coordinate(model, b, 3 * point.i + k);
-    const float xj = instance_coordinate(model, b, 3 * point.j + k);
-    x[k] = (1.0F - point.alpha) * xi + point.alpha * xj;
+    const float mean =
+        (1.0F - point.alpha) * model.mean(point.i, k) + point.alpha * model.mean(point.j, k);
+    x[k] = mean + moved[k];
   }
   return x;
 }
@@ -73,11 +122,13 @@ BoundaryTerm::BoundaryTerm(const ShapeModel& model,
       views_(views),
       pool_(pool),
       width_(model.stride() + kExtraColumns),
-      b_(static_cast<std::size_t>(model.stride())) {
+      b_(static_cast<std::size_t>(model.stride())),
+      totals_(static_cast<std::size_t>(width_) * width_) {
   const int blocks_per_view = (max_points + kBlockSize - 1) / kBlockSize;
   blocks_.resize(views.size() * static_cast<std::size_t>(blocks_per_view));
   for (Block& block : blocks_) {
     block.rows.resize(static_cast<std::size_t>(kBlockSize) * width_);
+    block.weighted.resize(block.rows.size());
     block.sums.resize(static_cast<std::size_t>(width_) * width_);
   }
   for (ViewBoundary& boundary : boundaries) boundary.observations.reserve(max_points);
@@ -112,7 +163,6 @@ void BoundaryTerm::linearize_block(const FitState<double>& state, Block& block) 
   const int stride = model_.stride();
   float weights[kBlockSize] = {};
   std::fill(block.rows.begin(), block.rows.end(), 0.0F);
-  std::fill(block.sums.begin(), block.sums.end(), 0.0F);
   block.cost = 0.0;
 
   std::visit(
@@ -157,29 +207,32 @@ void BoundaryTerm::linearize_block(const FitState<double>& state, Block& block) 
         }
       },
       view);
-  const int num_rows = (block.last - block.first + 3) / 4 * 4;
-  rank_update(block.rows.data(), weights, num_rows, width_, block.sums.data());
+  rank_update(block.rows.data(),
+              weights,
+              block.last - block.first,
+              width_,
+              block.weighted.data(),
+              block.sums.data());
 }
 
-void BoundaryTerm::scatter(const FitState<double>& state,
-                           const Block& block,
-                           NormalEquations& sums) const {
+void BoundaryTerm::scatter(const FitState<double>& state, int view, NormalEquations& sums) const {
   const int stride = model_.stride();
   const int num_modes = static_cast<int>(state.b.size());
   const int residual = stride + kResidualColumn;
-  const bool corrected = state.corrects(block.view);
   const auto at = [&](int r, int c) {
-    return static_cast<double>(block.sums[static_cast<std::size_t>(std::min(r, c)) * width_ +
-                                          static_cast<std::size_t>(std::max(r, c))]);
+    return totals_[static_cast<std::size_t>(std::min(r, c)) * width_ +
+                   static_cast<std::size_t>(std::max(r, c))];
   };
   // Modes, the bulk, in one run each; then the motion columns against everything.
   for (int k = 0; k < num_modes; ++k) {
-    for (int l = 0; l <= k; ++l) sums.H(kPoseDim + k, kPoseDim + l) += at(l, k);
-    sums.g[kPoseDim + k] += at(k, residual);
+    const double* row = totals_.data() + static_cast<std::ptrdiff_t>(k) * width_;
+    double* column = &sums.H(kPoseDim, kPoseDim + k);
+    for (int l = k; l < num_modes; ++l) column[l] += row[l];
+    sums.g[kPoseDim + k] += row[residual];
   }
-  const int num_motions = corrected ? 2 * kPoseDim : kPoseDim;
+  const int num_motions = state.corrects(view) ? 2 * kPoseDim : kPoseDim;
   const auto param_of = [&](int motion) {
-    return motion < kPoseDim ? motion : state.correction_offset(block.view) + motion - kPoseDim;
+    return motion < kPoseDim ? motion : state.correction_offset(view) + motion - kPoseDim;
   };
   for (int m = 0; m < num_motions; ++m) {
     const int p = param_of(m);
@@ -189,7 +242,6 @@ void BoundaryTerm::scatter(const FitState<double>& state,
     for (int l = 0; l <= m; ++l) sums.H(p, param_of(l)) += at(stride + l, stride + m);
     sums.g[p] += at(stride + m, residual);
   }
-  sums.cost += block.cost;
 }
 
 void BoundaryTerm::accumulate(const FitState<double>& state, NormalEquations& sums) {
@@ -197,7 +249,16 @@ void BoundaryTerm::accumulate(const FitState<double>& state, NormalEquations& su
   const int num_blocks = lay_out_blocks();
   pool_.run(num_blocks,
             [&](int k) { linearize_block(state, blocks_[static_cast<std::size_t>(k)]); });
-  for (int k = 0; k < num_blocks; ++k) scatter(state, blocks_[static_cast<std::size_t>(k)], sums);
+  for (int k = 0; k < num_blocks;) {
+    const int view = blocks_[static_cast<std::size_t>(k)].view;
+    std::fill(totals_.begin(), totals_.end(), 0.0);
+    for (; k < num_blocks && blocks_[static_cast<std::size_t>(k)].view == view; ++k) {
+      const Block& block = blocks_[static_cast<std::size_t>(k)];
+      add_to(block.sums.data(), static_cast<int>(totals_.size()), totals_.data());
+      sums.cost += block.cost;
+    }
+    scatter(state, view, sums);
+  }
 }
 
 void BoundaryTerm::cost_of_block(const FitState<double>& state, Block& block) const {

@@ -52,8 +52,9 @@ class BoundaryTerm {
 
  private:
   struct Block {
-    std::vector<float> rows;  ///< kBlockSize x width
-    std::vector<float> sums;  ///< width x width, upper triangle
+    std::vector<float> rows;      ///< kBlockSize x width
+    std::vector<float> weighted;  ///< the same times their weights
+    std::vector<float> sums;      ///< width x width, upper triangle
     double cost = 0.0;
     int view = 0;
     int first = 0;
@@ -64,7 +65,7 @@ class BoundaryTerm {
   void pad_coefficients(const FitState<double>& state);
   void linearize_block(const FitState<double>& state, Block& block);
   void cost_of_block(const FitState<double>& state, Block& block) const;
-  void scatter(const FitState<double>& state, const Block& block, NormalEquations& sums) const;
+  void scatter(const FitState<double>& state, int view, NormalEquations& sums) const;
 
   const ShapeModel& model_;
   const std::vector<View>& views_;
@@ -72,6 +73,7 @@ class BoundaryTerm {
   int width_ = 0;
   std::vector<float> b_;  ///< padded
   std::vector<Block> blocks_;
+  std::vector<double> totals_;  ///< a view's sums
 };
 
 }  // namespace osteoform
