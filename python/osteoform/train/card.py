@@ -36,8 +36,9 @@ median relative error of the mean radius. The true quarter turn scores best in
 
 ## Known failures
 
-- Medial and lateral condyle are exchanged in pure lateral views: both look alike there, and the
+- Medial and lateral condyle can be exchanged in pure lateral views: both look alike there, and the
   class probabilities of the two places say so.
+- Close-ups of the hip and the ankle are read poorly, and their quarter turn with them.
 - Points along a shaft are guesses along its direction where neither end of the bone is in view.
 - Images that show the other leg too: the network may report its features.
 - Metal implants, casts and fractures were not simulated.
