@@ -91,8 +91,11 @@ class BoneFitter {
     fit_features();
     prepare(images);
     result.times.prepare_ms = watch_.lap_ms();
-    const bool rivalled = !start && settle_rivals(result);
-    fit_boundary(rivalled ? kRefineFrom_mm : options_.search_start_mm, options_.iterations, result);
+    if (!start && settle_rivals(images, result)) {
+      fit_boundary(kRefineFrom_mm, options_.iterations, result);
+    } else {
+      fit_boundary(options_.search_start_mm, options_.iterations, result);
+    }
     watch_.lap_ms();
     if (options_.covariance) {
       result.vertex_sd_mm =
@@ -108,15 +111,23 @@ class BoneFitter {
   void align(const std::vector<Readings>& readings,
              const std::optional<Rigid3<double>>& start,
              BoneFit& result) {
-    Alignment alignment = start ? match_from_start(model_, views_, readings, options_, *start)
-                                : align_from_features(model_, views_, readings, options_);
+    if (start) {
+      alignments_ = {match_from_start(model_, views_, readings, options_, *start)};
+    } else {
+      alignments_ = align_from_features(model_, views_, readings, options_);
+    }
+    take(alignments_.front(), result);
+    result.times.match_ms = watch_.lap_ms();
+  }
+
+  /// Makes an alignment the state and its pairings the feature term.
+  void take(const Alignment& alignment, BoneFit& result) {
     result.readings = alignment.readings;
     result.match_quality = alignment.quality;
     result.num_matched = alignment.num_matched;
-    state_ = std::move(alignment.state);
-    problem_.features.points = std::move(alignment.points);
-    problem_.features.ellipses = std::move(alignment.ellipses);
-    result.times.match_ms = watch_.lap_ms();
+    state_ = alignment.state;
+    problem_.features.points = alignment.points;
+    problem_.features.ellipses = alignment.ellipses;
   }
 
   static bool trustworthy(const BoneFit& result) {
@@ -178,40 +189,64 @@ class BoneFitter {
 
   /// Where features leave the start open, tries what they allow and keeps what the image supports
   /// best. Returns whether there was anything to try.
-  bool settle_rivals(BoneFit& result) {
-    FitState<double> first = state_;
-    first.b = state_.b.head(std::min<Eigen::Index>(kAlignmentModes, state_.b.size()));
-    first.corrections.clear();
-    std::vector<FitState<double>> starts =
-        rival_starts(model_, problem_.features, problem_.prior, first);
-    if (starts.empty()) return false;
-    starts.insert(starts.begin(), first);
+  bool settle_rivals(const std::vector<XrayImage>& images, BoneFit& result) {
     FitState<double> best;
+    std::size_t best_alignment = 0;
     double best_support = -std::numeric_limits<double>::infinity();
-    for (const FitState<double>& start : starts) {
-      state_ = start;
-      state_.b = Eigen::VectorXd::Zero(model_.num_modes);
-      state_.b.head(start.b.size()) = start.b;
-      open_corrections();
-      update_shape();
-      std::fill(caps_.begin(), caps_.end(), 0.0F);
-      fit_boundary(options_.search_start_mm, options_.iterations / 2, result);
-      const double support = image_support();
-      if (support <= best_support) continue;
-      best_support = support;
-      best = state_;
+    int num_tried = 0;
+    for (std::size_t k = 0; k < alignments_.size(); ++k) {
+      take(alignments_[k], result);
+      if (k > 0 && !trustworthy(result)) continue;
+      const FitState<double> first = with_first_modes(state_);
+      std::vector<FitState<double>> starts =
+          rival_starts(model_, problem_.features, problem_.prior, first);
+      if (alignments_.size() == 1 && starts.empty()) return false;
+      if (k > 0) starts.clear();  // other answers are tried as they are
+      starts.insert(starts.begin(), first);
+      open_at(starts.front());
+      if (k > 0) prepare(images);
+      for (const FitState<double>& start : starts) {
+        open_at(start);
+        fit_boundary(options_.search_start_mm, options_.iterations / 2, result);
+        const double support = image_support(result);
+        ++num_tried;
+        if (support <= best_support) continue;
+        best_support = support;
+        best_alignment = k;
+        best = state_;
+      }
     }
+    take(alignments_[best_alignment], result);
     state_ = std::move(best);
+    prepare(images);
+    return num_tried > 0;
+  }
+
+  static FitState<double> with_first_modes(const FitState<double>& state) {
+    FitState<double> first = state;
+    first.b = state.b.head(std::min<Eigen::Index>(kAlignmentModes, state.b.size()));
+    first.corrections.clear();
+    return first;
+  }
+
+  /// Starts from a state of the first modes alone.
+  void open_at(const FitState<double>& first) {
+    state_ = first;
+    state_.b = Eigen::VectorXd::Zero(model_.num_modes);
+    state_.b.head(first.b.size()) = first.b;
+    open_corrections();
     update_shape();
-    return true;
+    std::fill(caps_.begin(), caps_.end(), 0.0F);
   }
 
   /// How well the images agree with the state, as a log-likelihood: a rim with an edge on it counts
-  /// for what the robust loss would charge for one without; features and priors count against.
-  double image_support() {
+  /// for what the robust loss would charge for one without, a pairing for the slack it saves;
+  /// what features and priors cost counts against.
+  double image_support(const BoneFit& result) {
     search(options_.search_end_mm);
     const double edge_worth = 0.5 * kSupportScale * kSupportScale;
-    double support = -0.5 * (problem_.features.cost(state_) + problem_.prior.cost(state_));
+    double support = options_.slack_cost * result.num_matched -
+                     0.5 * (problem_.features.cost(state_) + problem_.prior.cost(state_));
     for (const ViewBoundary& boundary : problem_.boundary.boundaries) {
       for (const BoundaryObservation& o : boundary.observations) {
         const double du = o.found_px[0] - o.point.px[0];
@@ -224,7 +259,8 @@ class BoneFitter {
   }
 
   double window_mm(double start_mm, int num_iterations, int iteration) const {
-    const int narrowing = std::max(1, num_iterations - kFinalSearches);
+    const int narrowing =
+        std::max(1, num_iterations - std::min(kFinalSearches, num_iterations / 4));
     const double share = std::min(1.0, static_cast<double>(iteration) / narrowing);
     return start_mm * std::pow(options_.search_end_mm / start_mm, share);
   }
@@ -341,6 +377,7 @@ class BoneFitter {
   std::vector<ViewScales> scales_;
   std::vector<float> caps_;
   std::vector<float> padded_b_;
+  std::vector<Alignment> alignments_;  // different answers, best first
   Stopwatch watch_;
 };
 

@@ -209,13 +209,38 @@ std::vector<const ViewFeatures*> chosen(const std::vector<Readings>& readings,
 /// Quality alone would favour a reading with few detections: what counts is how much is explained.
 double explained(const Alignment& alignment) { return alignment.quality * alignment.num_matched; }
 
+bool same_answer(const Alignment& a, const Alignment& b) {
+  const Rigid3<double>& p = a.state.world_from_bone;
+  const Rigid3<double>& q = b.state.world_from_bone;
+  const double cosine = 0.5 * ((p.rotation.transpose() * q.rotation).trace() - 1.0);
+  return (p.translation - q.translation).norm() < kSameAlignment_mm &&
+         cosine > std::cos(kSameAlignment_rad);
+}
+
+/// Keeps the best of each answer, best first, at most kMaxAlignments.
+void keep(Alignment candidate, std::vector<Alignment>& best) {
+  const auto same = std::find_if(
+      best.begin(), best.end(), [&](const Alignment& a) { return same_answer(a, candidate); });
+  if (same != best.end()) {
+    if (explained(candidate) > explained(*same)) *same = std::move(candidate);
+  } else {
+    best.push_back(std::move(candidate));
+  }
+  std::stable_sort(best.begin(), best.end(), [](const Alignment& a, const Alignment& b) {
+    return explained(a) > explained(b);
+  });
+  if (best.size() > static_cast<std::size_t>(kMaxAlignments)) best.pop_back();
+}
+
 /// Turns of the bone before the view that sees most, the promising ones refined in full.
 void try_turns(Aligner& aligner,
                const ShapeModel& model,
                const std::vector<View>& views,
-               const std::vector<const ViewFeatures*>& features,
-               Alignment& best) {
+               const std::vector<Readings>& readings,
+               const std::vector<int>& combination,
+               std::vector<Alignment>& best) {
   constexpr std::size_t kFinalists = 4;
+  const std::vector<const ViewFeatures*> features = chosen(readings, combination);
   std::vector<Alignment> quick;
   for (const Rigid3<double>& start : turned_starts(model, views, features)) {
     quick.push_back(aligner.refine(features, state_at(model, start), kQuickSpread_mm));
@@ -226,39 +251,40 @@ void try_turns(Aligner& aligner,
   if (quick.size() > kFinalists) quick.resize(kFinalists);
   for (const Alignment& start : quick) {
     Alignment full = aligner.refine(features, start.state, kSpread_mm);
-    if (explained(full) > explained(best)) best = std::move(full);
+    full.readings = combination;
+    keep(std::move(full), best);
   }
 }
 
 }  // namespace
 
-Alignment align_from_features(const ShapeModel& model,
-                              const std::vector<View>& views,
-                              const std::vector<Readings>& readings,
-                              const FitOptions& options) {
+std::vector<Alignment> align_from_features(const ShapeModel& model,
+                                           const std::vector<View>& views,
+                                           const std::vector<Readings>& readings,
+                                           const FitOptions& options) {
   Aligner aligner(model, views, options);
-  Alignment best;
-  best.state = state_at(model, {});
-  best.readings.assign(views.size(), 0);
+  std::vector<Alignment> best;
   const std::vector<std::vector<int>> all = combinations(readings);
   for (const std::vector<int>& combination : all) {
     const std::vector<const ViewFeatures*> features = chosen(readings, combination);
     Rigid3<double> start;
     if (!triangulated_start(model, views, features, start)) continue;
     Alignment candidate = aligner.refine(features, state_at(model, start), kSpread_mm);
-    if (explained(candidate) <= explained(best)) continue;
-    best = std::move(candidate);
-    best.readings = combination;
+    candidate.readings = combination;
+    keep(std::move(candidate), best);
   }
-  if (best.quality >= kGoodQuality) return with_all_modes(model, std::move(best));
-  for (std::size_t c = 0; c < std::min<std::size_t>(all.size(), 4); ++c) {
-    Alignment candidate;
-    try_turns(aligner, model, views, chosen(readings, all[c]), candidate);
-    if (explained(candidate) <= explained(best)) continue;
-    best = std::move(candidate);
-    best.readings = all[c];
+  if (best.empty() || best.front().quality < kGoodQuality) {
+    for (std::size_t c = 0; c < std::min<std::size_t>(all.size(), 4); ++c) {
+      try_turns(aligner, model, views, readings, all[c], best);
+    }
   }
-  return with_all_modes(model, std::move(best));
+  if (best.empty()) {
+    best.emplace_back();
+    best.front().state = state_at(model, {});
+    best.front().readings.assign(views.size(), 0);
+  }
+  for (Alignment& alignment : best) alignment = with_all_modes(model, std::move(alignment));
+  return best;
 }
 
 Alignment match_from_start(const ShapeModel& model,
