@@ -199,7 +199,7 @@ class BoneFitter {
       if (k > 0 && !trustworthy(result)) continue;
       const FitState<double> first = with_first_modes(state_);
       std::vector<FitState<double>> starts =
-          rival_starts(model_, problem_.features, problem_.prior, first);
+          rival_starts(model_, problem_.features, problem_.prior, points_in_images(images), first);
       if (alignments_.size() == 1 && starts.empty()) return false;
       if (k > 0) starts.clear();  // other answers are tried as they are
       starts.insert(starts.begin(), first);
@@ -220,6 +220,21 @@ class BoneFitter {
     state_ = std::move(best);
     prepare(images);
     return num_tried > 0;
+  }
+
+  std::vector<bool> points_in_images(const std::vector<XrayImage>& images) const {
+    std::vector<bool> inside(static_cast<std::size_t>(model_.features.num_points()), false);
+    for (std::size_t v = 0; v < views_.size(); ++v) {
+      const View view = bone_view(v);
+      for (std::size_t j = 0; j < inside.size(); ++j) {
+        const Eigen::Vector3d x = feature_point(model_.features, static_cast<int>(j), state_.b);
+        const Eigen::Vector2d px =
+            std::visit([&](const auto& g) -> Eigen::Vector2d { return g.project(x); }, view);
+        inside[j] = inside[j] || (px.x() >= 0.0 && px.y() >= 0.0 && px.x() < images[v].width &&
+                                  px.y() < images[v].height);
+      }
+    }
+    return inside;
   }
 
   static FitState<double> with_first_modes(const FitState<double>& state) {

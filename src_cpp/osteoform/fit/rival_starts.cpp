@@ -9,24 +9,25 @@
 namespace osteoform {
 namespace {
 
-/// Mean of J'J over the bone's feature points that were seen, J = d x_in_world / d parameters.
+/// Mean of J'J over the feature points in an image, J = d x_in_world / d parameters.
 Eigen::MatrixXd motion_metric(const ShapeModel& model,
-                              const FeatureTerm& features,
+                              const std::vector<bool>& in_image,
                               const FitState<double>& state) {
   const int num_params = state.num_params();
   Eigen::MatrixXd sum = Eigen::MatrixXd::Zero(num_params, num_params);
   double total = 1e-12;
   Eigen::MatrixXd J(3, num_params);
-  for (const PointObservation& seen : features.points) {
-    const Eigen::Matrix3d& R = state.world_from_bone.rotation;
-    const Eigen::Vector3d x = R * feature_point(model.features, seen.point, state.b);
+  const Eigen::Matrix3d& R = state.world_from_bone.rotation;
+  for (int j = 0; j < model.features.num_points(); ++j) {
+    if (!in_image[static_cast<std::size_t>(j)]) continue;
+    const Eigen::Vector3d x = R * feature_point(model.features, j, state.b);
     J.setZero();
     J.leftCols<3>() = -skew<double>(x);
     J.middleCols<3>(3).setIdentity();
     J.middleCols(kPoseDim, state.b.size()) =
-        R * model.features.point_modes.middleRows<3>(3 * seen.point).leftCols(state.b.size());
-    sum += seen.weight * J.transpose() * J;
-    total += seen.weight;
+        R * model.features.point_modes.middleRows<3>(3 * j).leftCols(state.b.size());
+    sum += J.transpose() * J;
+    total += 1.0;
   }
   return sum / total;
 }
@@ -36,6 +37,7 @@ Eigen::MatrixXd motion_metric(const ShapeModel& model,
 std::vector<FitState<double>> rival_starts(const ShapeModel& model,
                                            const FeatureTerm& features,
                                            const PriorTerm& prior,
+                                           const std::vector<bool>& in_image,
                                            const FitState<double>& state) {
   std::vector<FitState<double>> rivals;
   NormalEquations sums;
@@ -48,20 +50,25 @@ std::vector<FitState<double>> rival_starts(const ShapeModel& model,
 
   // With H = L L', p = L^-T e has the posterior's covariance for white e; its mean square motion is
   // e' (L^-1 A L^-T) e.
-  Eigen::MatrixXd whitened = motion_metric(model, features, state);
+  Eigen::MatrixXd whitened = motion_metric(model, in_image, state);
   factor.matrixL().solveInPlace(whitened);
   whitened.transposeInPlace();
   factor.matrixL().solveInPlace(whitened);
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(whitened);
-  const Eigen::Index n = whitened.rows();
-  for (int k = 0; k < std::min<int>(kMaxRivalDirections, static_cast<int>(n)); ++k) {
-    const double motion_mm = std::sqrt(std::max(0.0, solver.eigenvalues()[n - 1 - k]));
+  const Eigen::Index size = whitened.rows();
+  for (int k = 0; k < std::min<int>(kMaxRivalDirections, static_cast<int>(size)); ++k) {
+    const double motion_mm = std::sqrt(std::max(0.0, solver.eigenvalues()[size - 1 - k]));
     if (motion_mm * kRivalStep < kRivalMotion_mm) break;
-    Eigen::VectorXd step = solver.eigenvectors().col(n - 1 - k);
+    Eigen::VectorXd step = solver.eigenvectors().col(size - 1 - k);
     factor.matrixU().solveInPlace(step);
-    for (const double sign : {1.0, -1.0}) {
-      rivals.push_back(state);
-      rivals.back().step(sign * kRivalStep * step);
+    const double reach_mm = kRivalStep * motion_mm;
+    const int num_steps = std::clamp(
+        static_cast<int>(std::ceil(reach_mm / kRivalSpacing_mm)), 1, kMaxRivalSteps);
+    for (int n = 1; n <= num_steps; ++n) {
+      for (const double sign : {1.0, -1.0}) {
+        rivals.push_back(state);
+        rivals.back().step(sign * kRivalStep * n / num_steps * step);
+      }
     }
   }
   return rivals;

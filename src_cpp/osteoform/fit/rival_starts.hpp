@@ -8,18 +8,23 @@
 
 namespace osteoform {
 
-/// Other starts the features leave open: steps of +-kRivalStep standard deviations along the
+/// Other starts the features leave open: steps of up to +-kRivalStep standard deviations along the
 /// directions in which the features' posterior lets the bone move most, measured as the root mean
-/// square motion of its feature points. Directions that move it less than kRivalMotion_mm are
-/// settled: a boundary search bridges them.
+/// square motion of the feature points that lie in an image, seen or not. Directions that move it
+/// less than kRivalMotion_mm are settled: a boundary search bridges them. Steps are at most
+/// kRivalSpacing_mm apart.
 inline constexpr double kRivalStep = 1.3;
 inline constexpr double kRivalMotion_mm = 2.0;
+inline constexpr double kRivalSpacing_mm = 12.0;
+inline constexpr int kMaxRivalSteps = 3;  ///< per direction and sign
 inline constexpr int kMaxRivalDirections = 3;
 
-/// @param state  the aligned start, with the modes alignment moved
+/// @param in_image  per feature point of the model: whether it lies in an image
+/// @param state     the aligned start, with the modes alignment moved
 std::vector<FitState<double>> rival_starts(const ShapeModel& model,
                                            const FeatureTerm& features,
                                            const PriorTerm& prior,
+                                           const std::vector<bool>& in_image,
                                            const FitState<double>& state);
 
 }  // namespace osteoform
