@@ -214,7 +214,10 @@ class Reading:
         ranks, taken = [0] * len(channels), [first.at_px[c] for c in channels]
         for c in range(points.start, points.stop):
             away = [np.linalg.norm(second.at_px[c] - place) for place in taken]
-            if second.mass[c] >= MIN_MASS and min(away, default=np.inf) > _SAME_PLACE_CELLS * stride_px:
+            if (
+                second.mass[c] >= MIN_MASS
+                and min(away, default=np.inf) > _SAME_PLACE_CELLS * stride_px
+            ):
                 channels.append(c)
                 ranks.append(1)
                 taken.append(second.at_px[c])

@@ -2,12 +2,12 @@
 #include "osteoform/fit/fit_bone.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <numbers>
 
 #include "osteoform/base/error.hpp"
+#include "osteoform/base/stopwatch.hpp"
 #include "osteoform/fit/levenberg_marquardt.hpp"
 #include "osteoform/fit/rival_starts.hpp"
 #include "osteoform/fit/search.hpp"
@@ -43,20 +43,6 @@ struct BoneProblem {
   double cost(const FitState<double>& state) {
     return features.cost(state) + boundary.cost(state) + prior.cost(state);
   }
-};
-
-class Stopwatch {
- public:
-  /// Milliseconds since the last call.
-  double lap_ms() {
-    const auto now = std::chrono::steady_clock::now();
-    const double ms = std::chrono::duration<double, std::milli>(now - last_).count();
-    last_ = now;
-    return ms;
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
 class BoneFitter {
@@ -199,7 +185,11 @@ class BoneFitter {
       if (k > 0 && !trustworthy(result)) continue;
       const FitState<double> first = with_first_modes(state_);
       std::vector<FitState<double>> starts =
-          rival_starts(model_, problem_.features, problem_.prior, points_in_images(images), first);
+          rival_starts(model_,
+                       problem_.features,
+                       problem_.prior,
+                       points_in_images(model_, views_, images, state_),
+                       first);
       if (alignments_.size() == 1 && starts.empty()) return false;
       if (k > 0) starts.clear();  // other answers are tried as they are
       starts.insert(starts.begin(), first);
@@ -220,21 +210,6 @@ class BoneFitter {
     state_ = std::move(best);
     prepare(images);
     return num_tried > 0;
-  }
-
-  std::vector<bool> points_in_images(const std::vector<XrayImage>& images) const {
-    std::vector<bool> inside(static_cast<std::size_t>(model_.features.num_points()), false);
-    for (std::size_t v = 0; v < views_.size(); ++v) {
-      const View view = bone_view(v);
-      for (std::size_t j = 0; j < inside.size(); ++j) {
-        const Eigen::Vector3d x = feature_point(model_.features, static_cast<int>(j), state_.b);
-        const Eigen::Vector2d px =
-            std::visit([&](const auto& g) -> Eigen::Vector2d { return g.project(x); }, view);
-        inside[j] = inside[j] || (px.x() >= 0.0 && px.y() >= 0.0 && px.x() < images[v].width &&
-                                  px.y() < images[v].height);
-      }
-    }
-    return inside;
   }
 
   static FitState<double> with_first_modes(const FitState<double>& state) {

@@ -15,7 +15,7 @@ namespace osteoform {
 namespace {
 
 constexpr int kMaxCombinations = 16;
-constexpr double kGoodQuality = 0.55;  // a triangulated start this good needs no rivals
+constexpr double kGoodQuality = 0.75;  // a triangulated start this good needs no rivals
 constexpr std::array<double, 4> kQuickSpread_mm = {30.0, 15.0, 8.0, 4.0};
 constexpr std::array<double, 7> kSpread_mm = {24.0, 15.0, 10.0, 6.5, 4.0, 2.5, 0.0};
 

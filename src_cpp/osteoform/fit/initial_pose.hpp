@@ -38,14 +38,14 @@ inline constexpr double kSameAlignment_mm = 15.0;
 inline constexpr double kSameAlignment_rad = 0.25;
 inline constexpr int kMaxAlignments = 4;
 
-/// Pose, size and first modes from features alone, best first: several starts (triangulated where two views
-/// share labels, else turns of the bone before the first view), each refined by alternating the
-/// doubly stochastic assignment and weighted least squares while the assignment sharpens. Never
-/// empty: without features it holds the mean shape at the origin, with quality 0.
+/// Pose, size and first modes from features alone, best first: several starts (triangulated where
+/// two views share labels, else turns of the bone before the first view), each refined by
+/// alternating the doubly stochastic assignment and weighted least squares while the assignment
+/// sharpens. Never empty: without features it holds the mean shape at the origin, with quality 0.
 std::vector<Alignment> align_from_features(const ShapeModel& model,
-                              const std::vector<View>& views,
-                              const std::vector<Readings>& readings,
-                              const FitOptions& options);
+                                           const std::vector<View>& views,
+                                           const std::vector<Readings>& readings,
+                                           const FitOptions& options);
 
 /// The same from one given start: only the assignment and the fit.
 Alignment match_from_start(const ShapeModel& model,

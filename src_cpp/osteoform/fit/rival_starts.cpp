@@ -62,8 +62,8 @@ std::vector<FitState<double>> rival_starts(const ShapeModel& model,
     Eigen::VectorXd step = solver.eigenvectors().col(size - 1 - k);
     factor.matrixU().solveInPlace(step);
     const double reach_mm = kRivalStep * motion_mm;
-    const int num_steps = std::clamp(
-        static_cast<int>(std::ceil(reach_mm / kRivalSpacing_mm)), 1, kMaxRivalSteps);
+    const int num_steps =
+        std::clamp(static_cast<int>(std::ceil(reach_mm / kRivalSpacing_mm)), 1, kMaxRivalSteps);
     for (int n = 1; n <= num_steps; ++n) {
       for (const double sign : {1.0, -1.0}) {
         rivals.push_back(state);
@@ -72,6 +72,24 @@ std::vector<FitState<double>> rival_starts(const ShapeModel& model,
     }
   }
   return rivals;
+}
+
+std::vector<bool> points_in_images(const ShapeModel& model,
+                                   const std::vector<View>& views,
+                                   const std::vector<XrayImage>& images,
+                                   const FitState<double>& state) {
+  std::vector<bool> inside(static_cast<std::size_t>(model.features.num_points()), false);
+  for (std::size_t v = 0; v < views.size(); ++v) {
+    const View view = view_of_bone(views[v], state.world_from_bone_for(static_cast<int>(v)));
+    for (std::size_t j = 0; j < inside.size(); ++j) {
+      const Eigen::Vector3d x = feature_point(model.features, static_cast<int>(j), state.b);
+      const Eigen::Vector2d px =
+          std::visit([&](const auto& g) -> Eigen::Vector2d { return g.project(x); }, view);
+      inside[j] = inside[j] || (px.x() >= 0.0 && px.y() >= 0.0 && px.x() < images[v].width &&
+                                px.y() < images[v].height);
+    }
+  }
+  return inside;
 }
 
 }  // namespace osteoform

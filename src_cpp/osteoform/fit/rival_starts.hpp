@@ -5,6 +5,7 @@
 
 #include "osteoform/fit/terms/feature_term.hpp"
 #include "osteoform/fit/terms/prior_term.hpp"
+#include "osteoform/image/edge_image.hpp"
 
 namespace osteoform {
 
@@ -26,5 +27,11 @@ std::vector<FitState<double>> rival_starts(const ShapeModel& model,
                                            const PriorTerm& prior,
                                            const std::vector<bool>& in_image,
                                            const FitState<double>& state);
+
+/// Which feature points of the model are projected into at least one image.
+std::vector<bool> points_in_images(const ShapeModel& model,
+                                   const std::vector<View>& views,
+                                   const std::vector<XrayImage>& images,
+                                   const FitState<double>& state);
 
 }  // namespace osteoform
