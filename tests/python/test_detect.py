@@ -6,8 +6,8 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
-from osteoform._core import ConeView
 
+from osteoform._core import ConeView
 from osteoform._detect import OnnxDetector
 from osteoform._errors import DetectionError
 from osteoform._network_file import NetworkFacts
