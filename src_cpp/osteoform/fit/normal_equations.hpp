@@ -17,13 +17,6 @@ struct NormalEquations {
     g.setZero(num_params);
     cost = 0.0;
   }
-
-  /// Adds w J'J and w J'r for the rows of J.
-  template <typename J, typename R>
-  void add(const Eigen::MatrixBase<J>& jacobian, const Eigen::MatrixBase<R>& residual, double w) {
-    H.template selfadjointView<Eigen::Lower>().rankUpdate(jacobian.transpose(), w);
-    g.noalias() += w * (jacobian.transpose() * residual);
-  }
 };
 
 }  // namespace osteoform

@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <limits>
+
+#include "osteoform/base/clones.hpp"
 
 namespace osteoform {
 namespace {
@@ -11,12 +14,24 @@ namespace {
 constexpr double kPixelAtBone_mm = 0.3;
 constexpr double kMargin_mm = 12.0;  // beyond the silhouette: the first search and some drift
 
-void range_of(const XrayImage& image, float& low, float& high) {
-  const auto n = static_cast<std::ptrdiff_t>(image.width) * image.height;
-  low = high = image.pixels[0];
-  for (std::ptrdiff_t i = 1; i < n; ++i) {
-    low = std::min(low, image.pixels[i]);
-    high = std::max(high, image.pixels[i]);
+/// Least and greatest grey value, in lanes that need not be reordered to be vectorised.
+OSTEOFORM_CLONES void range_of(const float* pixels, std::ptrdiff_t n, float& low, float& high) {
+  constexpr int kLanes = 32;
+  float lows[kLanes], highs[kLanes];
+  for (int lane = 0; lane < kLanes; ++lane) lows[lane] = highs[lane] = pixels[0];
+  std::ptrdiff_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const float value = pixels[i + lane];
+      lows[lane] = value < lows[lane] ? value : lows[lane];
+      highs[lane] = value > highs[lane] ? value : highs[lane];
+    }
+  }
+  low = *std::min_element(lows, lows + kLanes);
+  high = *std::max_element(highs, highs + kLanes);
+  for (; i < n; ++i) {
+    low = std::min(low, pixels[i]);
+    high = std::max(high, pixels[i]);
   }
 }
 
@@ -52,7 +67,7 @@ ViewScales prepare_scales(const XrayImage& image,
 
   float low = 0.0F;
   float high = 0.0F;
-  range_of(image, low, high);
+  range_of(image.pixels, static_cast<std::ptrdiff_t>(image.width) * image.height, low, high);
   const double patch_px_per_mm = scales.px_per_mm / factor;
   scales.fine_sigma_px = options.smoothing_mm * patch_px_per_mm;
   scales.coarse_sigma_px =

@@ -35,10 +35,11 @@ inline float fast_log(float x) {
 
 /// Negative logarithm of scale * source - offset.
 OSTEOFORM_CLONES void log_row(const float* source, float scale, float offset, int n, float* out) {
-  for (int u = 0; u < n; ++u) {
+  for (int u = 0; u < n; ++u) {  // apart from the logarithm, or the branch stays one
     const float level = scale * source[u] - offset;
-    out[u] = -fast_log((level > 0.0F ? level : 0.0F) + kDarkest);
+    out[u] = (level > 0.0F ? level : 0.0F) + kDarkest;
   }
+  for (int u = 0; u < n; ++u) out[u] = -fast_log(out[u]);
 }
 
 OSTEOFORM_CLONES void scale_row(const float* source, float scale, float offset, int n, float* out) {
@@ -48,7 +49,7 @@ OSTEOFORM_CLONES void scale_row(const float* source, float scale, float offset, 
 /// The middle of positive values, the upper one of two: by the leading bits of floats, which count
 /// up with them, then exactly among the few that share these.
 float upper_median(std::vector<float>& values) {
-  constexpr int kShift = 18;
+  constexpr int kShift = 20;
   const auto bin_of = [](float x) { return std::bit_cast<std::uint32_t>(x) >> kShift; };
   std::vector<std::uint32_t> counts(std::size_t{1} << (32 - kShift));
   for (const float x : values) ++counts[bin_of(x)];
@@ -65,16 +66,21 @@ float upper_median(std::vector<float>& values) {
 /// Median absolute gradient over a grid of pixels, as a standard deviation of Gaussian noise.
 /// Most of a radiograph is not edge, so the median measures noise and slow background.
 float gradient_noise(const EdgeImage& image) {
-  std::vector<float> sample;
   const Patch& p = image.patch;
   const int step = std::max(1, std::min(p.width, p.height) / 128);
-  for (int v = 1; v + 1 < p.height; v += step) {
-    for (int u = 1; u + 1 < p.width; u += step) {
-      const float* x = image.at(u, v);
-      const float value = std::abs(0.5F * (x[1] - x[-1]));
-      if (value > 0.0F) sample.push_back(value);  // saturated regions are flat, not noise-free
+  const int rows = (p.height - 2 + step - 1) / step;
+  const int columns = (p.width - 2 + step - 1) / step;
+  if (rows <= 0 || columns <= 0) return 0.0F;
+  std::vector<float> sample(static_cast<std::size_t>(rows) * columns);
+  std::size_t num = 0;
+  for (int row = 0; row < rows; ++row) {
+    const float* x = image.at(1, 1 + row * step);
+    for (int k = 0; k < columns; ++k, x += step) {
+      sample[num] = std::abs(0.5F * (x[1] - x[-1]));
+      num += sample[num] > 0.0F;  // saturated regions are flat, not noise-free
     }
   }
+  sample.resize(num);
   return sample.empty() ? 0.0F : 1.4826F * upper_median(sample);
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "osteoform/base/clones.hpp"
+#include "osteoform/base/lanes.hpp"
 
 namespace osteoform {
 namespace {
@@ -28,17 +29,18 @@ std::vector<float> half_kernel(double sigma_px) {
 /// @param rows  the middle, then left_1, right_1, left_2, ...
 OSTEOFORM_CLONES void sum_pairs(
     const float* const* rows, const float* weights, int radius, int n, float* out) {
-  constexpr int kLanes = 16;
   int at = 0;
-  for (; at + kLanes <= n; at += kLanes) {
-    float sum[kLanes];
-    for (int lane = 0; lane < kLanes; ++lane) sum[lane] = weights[0] * rows[0][at + lane];
+  for (; at + 32 <= n; at += 32) {
+    Float8 sum[4];
+    for (int j = 0; j < 4; ++j) sum[j] = weights[0] * lanes<Float8>(rows[0] + at + 8 * j);
     for (int k = 1; k <= radius; ++k) {
       const float* a = rows[2 * k - 1] + at;
       const float* b = rows[2 * k] + at;
-      for (int lane = 0; lane < kLanes; ++lane) sum[lane] += weights[k] * (a[lane] + b[lane]);
+      for (int j = 0; j < 4; ++j) {
+        sum[j] += weights[k] * (lanes<Float8>(a + 8 * j) + lanes<Float8>(b + 8 * j));
+      }
     }
-    for (int lane = 0; lane < kLanes; ++lane) out[at + lane] = sum[lane];
+    for (int j = 0; j < 4; ++j) lanes<Float8>(out + at + 8 * j) = sum[j];
   }
   for (; at < n; ++at) {
     float sum = weights[0] * rows[0][at];

@@ -5,7 +5,9 @@
 #include <cmath>
 
 #include "osteoform/base/clones.hpp"
+#include "osteoform/base/lanes.hpp"
 #include "osteoform/fit/elements/boundary_element.hpp"
+#include "osteoform/fit/rank_update.hpp"
 #include "osteoform/fit/robust_loss.hpp"
 
 namespace osteoform {
@@ -14,94 +16,65 @@ namespace {
 constexpr int kExtraColumns = 16;  // pose 6, correction 6, residual 1, padding 3
 constexpr int kResidualColumn = 12;
 
-/// out[k] = wi . modes of vertex i + wj . modes of vertex j; w = gradient times share of the vertex
-OSTEOFORM_CLONES void shape_row(const float* mi,
-                                const float* mj,
-                                int stride,
-                                const float wi[3],
-                                const float wj[3],
-                                float* out) {
-  for (int k = 0; k < stride; ++k) {
-    out[k] = wi[0] * mi[k] + wi[1] * mi[stride + k] + wi[2] * mi[2 * stride + k] + wj[0] * mj[k] +
-             wj[1] * mj[stride + k] + wj[2] * mj[2 * stride + k];
-  }
-}
-
-/// sums += rows' diag(weights) rows, upper triangle from the 8-column block of the diagonal on.
-/// Blocks of 4 x 16 sums stay in registers while all rows pass; width is a multiple of 8.
-OSTEOFORM_CLONES void rank_update(const float* rows,
-                                  const float* weights,
-                                  int num_rows,
-                                  int width,
-                                  float* weighted,
-                                  float* sums) {
+OSTEOFORM_CLONES void scale_rows(
+    const float* rows, const float* weights, int num_rows, int width, float* weighted) {
   for (int q = 0; q < num_rows; ++q) {
     const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(q) * width;
     for (int k = 0; k < width; ++k) weighted[at + k] = weights[q] * rows[at + k];
   }
-  for (int r = 0; r < width; r += 4) {
-    for (int c = r / 8 * 8; c < width; c += 8) {
-      float s0[8] = {}, s1[8] = {}, s2[8] = {}, s3[8] = {};
-      const float* a = weighted + r;
-      const float* b = rows + c;
-      for (int q = 0; q < num_rows; ++q, a += width, b += width) {
-        for (int k = 0; k < 8; ++k) {
-          s0[k] += a[0] * b[k];
-          s1[k] += a[1] * b[k];
-          s2[k] += a[2] * b[k];
-          s3[k] += a[3] * b[k];
-        }
-      }
-      float* out = sums + static_cast<std::ptrdiff_t>(r) * width + c;
-      for (int k = 0; k < 8; ++k) {
-        out[k] = s0[k];
-        out[width + k] = s1[k];
-        out[2 * width + k] = s2[k];
-        out[3 * width + k] = s3[k];
-      }
+}
+
+/// Adds an upper triangle, whole columns of 8.
+OSTEOFORM_CLONES void add_to(const float* values, int width, double* totals) {
+  for (int r = 0; r < width; ++r) {
+    const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(r) * width;
+    for (int c = r / kRankUpdateColumns * kRankUpdateColumns; c < width; ++c) {
+      totals[at + c] += static_cast<double>(values[at + c]);
     }
   }
 }
 
-OSTEOFORM_CLONES void add_to(const float* values, int n, double* totals) {
-  for (int i = 0; i < n; ++i) totals[i] += static_cast<double>(values[i]);
+/// What moves the point between two vertices: three rows of modes, interpolated.
+OSTEOFORM_CLONES void modes_between(
+    const float* mi, const float* mj, float alpha, int stride, float* modes) {
+  for (int k = 0; k < 3 * stride; ++k) modes[k] = mi[k] + alpha * (mj[k] - mi[k]);
 }
 
-/// Dot products of b with the three rows of modes that lie between two vertices.
-OSTEOFORM_CLONES void move_between(
-    const float* mi, const float* mj, const float* b, float alpha, int stride, float out[3]) {
-  float x[8] = {}, y[8] = {}, z[8] = {};
+/// The three rows of modes times b.
+OSTEOFORM_CLONES void move(const float* modes, const float* b, int stride, float out[3]) {
+  Float8 sums[3] = {};
   for (int k = 0; k < stride; k += 8) {
-    for (int lane = 0; lane < 8; ++lane) {
-      const int at = k + lane;
-      const float w = b[at];
-      x[lane] += w * (mi[at] + alpha * (mj[at] - mi[at]));
-      y[lane] += w * (mi[stride + at] + alpha * (mj[stride + at] - mi[stride + at]));
-      z[lane] += w * (mi[2 * stride + at] + alpha * (mj[2 * stride + at] - mi[2 * stride + at]));
-    }
+    const Float8 w = lanes<Float8>(b + k);
+    for (int a = 0; a < 3; ++a) sums[a] += w * lanes<Float8>(modes + a * stride + k);
   }
-  for (int lane = 4; lane < 8; ++lane) {
-    x[lane - 4] += x[lane];
-    y[lane - 4] += y[lane];
-    z[lane - 4] += z[lane];
+  for (int a = 0; a < 3; ++a) {
+    float s[8];
+    lanes<Float8>(s) = sums[a];
+    out[a] = ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
   }
-  out[0] = (x[0] + x[2]) + (x[1] + x[3]);
-  out[1] = (y[0] + y[2]) + (y[1] + y[3]);
-  out[2] = (z[0] + z[2]) + (z[1] + z[3]);
 }
 
+/// out[k] = w . modes of column k
+OSTEOFORM_CLONES void shape_row(const float* modes, const float w[3], int stride, float* out) {
+  for (int k = 0; k < stride; ++k) {
+    out[k] = w[0] * modes[k] + w[1] * modes[stride + k] + w[2] * modes[2 * stride + k];
+  }
+}
+
+/// @param modes  [out] room for the point's own three rows of modes
 Eigen::Vector3d point_in_bone(const ShapeModel& model,
                               const float* b,
-                              const SilhouettePoint& point) {
+                              const SilhouettePoint& point,
+                              float* modes) {
   const int stride = model.stride();
-  const float* modes = model.modes.data();
+  const float* all = model.modes.data();
+  modes_between(all + static_cast<std::ptrdiff_t>(3) * point.i * stride,
+                all + static_cast<std::ptrdiff_t>(3) * point.j * stride,
+                point.alpha,
+                stride,
+                modes);
   float moved[3];
-  move_between(modes + static_cast<std::ptrdiff_t>(3) * point.i * stride,
-               modes + static_cast<std::ptrdiff_t>(3) * point.j * stride,
-               b,
-               point.alpha,
-               stride,
-               moved);
+  move(modes, b, stride, moved);
   Eigen::Vector3d x;
   for (int k = 0; k < 3; ++k) {
     const float mean =
@@ -162,6 +135,7 @@ void BoundaryTerm::linearize_block(const FitState<double>& state, Block& block) 
   const double whiten = 1.0 / (boundary.px_per_mm * sigma_mm);
   const int stride = model_.stride();
   float weights[kBlockSize] = {};
+  float modes[3 * kMaxModes];
   std::fill(block.rows.begin(), block.rows.end(), 0.0F);
   block.cost = 0.0;
 
@@ -169,7 +143,7 @@ void BoundaryTerm::linearize_block(const FitState<double>& state, Block& block) 
       [&](const auto& geometry) {
         for (int q = block.first; q < block.last; ++q) {
           const BoundaryObservation& o = boundary.observations[static_cast<std::size_t>(q)];
-          const Eigen::Vector3d x = point_in_bone(model_, b_.data(), o.point);
+          const Eigen::Vector3d x = point_in_bone(model_, b_.data(), o.point, modes);
           if (o.weight <= 0.0F || !geometry.sees(x)) continue;
           Eigen::Vector3d gradient;
           const double r = whiten * boundary_element<double>(
@@ -179,24 +153,15 @@ void BoundaryTerm::linearize_block(const FitState<double>& state, Block& block) 
                                         Eigen::Vector2d(o.point.normal[0], o.point.normal[1]),
                                         gradient);
           gradient *= whiten;
-          const double w = o.weight * boundary.view_weight;
-          weights[q - block.first] = static_cast<float>(w * loss.weight(r * r));
-          block.cost += w * loss.rho(r * r);
+          const double trust = o.weight * boundary.view_weight;
+          weights[q - block.first] = static_cast<float>(trust * loss.weight(r * r));
+          block.cost += trust * loss.rho(r * r);
 
           float* row = block.rows.data() + static_cast<std::ptrdiff_t>(q - block.first) * width_;
-          float wi[3], wj[3];
-          for (int k = 0; k < 3; ++k) {
-            const float g = static_cast<float>(gradient[k]);
-            wi[k] = (1.0F - o.point.alpha) * g;
-            wj[k] = o.point.alpha * g;
-          }
-          const float* modes = model_.modes.data();
-          shape_row(modes + static_cast<std::ptrdiff_t>(3) * o.point.i * stride,
-                    modes + static_cast<std::ptrdiff_t>(3) * o.point.j * stride,
-                    stride,
-                    wi,
-                    wj,
-                    row);
+          const float w[3] = {static_cast<float>(gradient[0]),
+                              static_cast<float>(gradient[1]),
+                              static_cast<float>(gradient[2])};
+          shape_row(modes, w, stride, row);
           const Eigen::Vector3d torque = x.cross(gradient);
           Eigen::Map<Eigen::Matrix<float, 12, 1>> motion(row + stride);
           motion.segment<3>(0) = (frames.pose_from_torque * torque).cast<float>();
@@ -207,12 +172,9 @@ void BoundaryTerm::linearize_block(const FitState<double>& state, Block& block) 
         }
       },
       view);
-  rank_update(block.rows.data(),
-              weights,
-              block.last - block.first,
-              width_,
-              block.weighted.data(),
-              block.sums.data());
+  const int num_rows = block.last - block.first;
+  scale_rows(block.rows.data(), weights, num_rows, width_, block.weighted.data());
+  rank_update(block.weighted.data(), block.rows.data(), num_rows, width_, block.sums.data());
 }
 
 void BoundaryTerm::scatter(const FitState<double>& state, int view, NormalEquations& sums) const {
@@ -254,7 +216,7 @@ void BoundaryTerm::accumulate(const FitState<double>& state, NormalEquations& su
     std::fill(totals_.begin(), totals_.end(), 0.0);
     for (; k < num_blocks && blocks_[static_cast<std::size_t>(k)].view == view; ++k) {
       const Block& block = blocks_[static_cast<std::size_t>(k)];
-      add_to(block.sums.data(), static_cast<int>(totals_.size()), totals_.data());
+      add_to(block.sums.data(), width_, totals_.data());
       sums.cost += block.cost;
     }
     scatter(state, view, sums);
@@ -267,12 +229,13 @@ void BoundaryTerm::cost_of_block(const FitState<double>& state, Block& block) co
                                  state.world_from_bone_for(block.view));
   const GemanMcClureLoss loss{loss_scale};
   const double whiten = 1.0 / (boundary.px_per_mm * sigma_mm);
+  float modes[3 * kMaxModes];
   block.cost = 0.0;
   std::visit(
       [&](const auto& geometry) {
         for (int q = block.first; q < block.last; ++q) {
           const BoundaryObservation& o = boundary.observations[static_cast<std::size_t>(q)];
-          const Eigen::Vector3d x = point_in_bone(model_, b_.data(), o.point);
+          const Eigen::Vector3d x = point_in_bone(model_, b_.data(), o.point, modes);
           if (o.weight <= 0.0F || !geometry.sees(x)) continue;
           const Eigen::Vector2d gap =
               geometry.project(x) - Eigen::Vector2d(o.found_px[0], o.found_px[1]);

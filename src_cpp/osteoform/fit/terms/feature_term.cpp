@@ -7,6 +7,7 @@
 #include "osteoform/fit/elements/ellipse_element.hpp"
 #include "osteoform/fit/elements/point_element.hpp"
 #include "osteoform/fit/robust_loss.hpp"
+#include "osteoform/fit/row_sums.hpp"
 
 namespace osteoform {
 namespace {
@@ -144,6 +145,7 @@ bool FeatureTerm::ellipse_rows(const Seen& seen,
 void FeatureTerm::accumulate(const FitState<double>& state, NormalEquations& sums) const {
   const GemanMcClureLoss loss{kFeatureLossScale};
   const std::vector<Seen> seen = see_all(state);
+  RowSums rows(state.num_params());
   MatrixRm64 J;
   Eigen::Vector2d point;
   for (const PointObservation& observation : points) {
@@ -151,7 +153,7 @@ void FeatureTerm::accumulate(const FitState<double>& state, NormalEquations& sum
             seen[static_cast<std::size_t>(observation.view)], state, observation, point, &J))
       continue;
     const double s = point.squaredNorm();
-    sums.add(J, point, observation.weight * loss.weight(s));
+    rows.add(J, point, observation.weight * loss.weight(s));
     sums.cost += observation.weight * loss.rho(s);
   }
   Eigen::Matrix<double, 5, 1> ellipse;
@@ -160,9 +162,10 @@ void FeatureTerm::accumulate(const FitState<double>& state, NormalEquations& sum
             seen[static_cast<std::size_t>(observation.view)], state, observation, ellipse, &J))
       continue;
     const double s = ellipse.squaredNorm();
-    sums.add(J, ellipse, observation.weight * loss.weight(s));
+    rows.add(J, ellipse, observation.weight * loss.weight(s));
     sums.cost += observation.weight * loss.rho(s);
   }
+  rows.add_to(sums);
 }
 
 double FeatureTerm::cost(const FitState<double>& state) const {
