@@ -134,7 +134,8 @@ def _lm_step(solver: Solver) -> Step:
 
 def window_mm(iteration: int, options: Options) -> float:
     """Half width of a search: narrows geometrically, then stays."""
-    narrowing = max(1, options.iterations - fixed.FINAL_SEARCHES)
+    final = min(fixed.FINAL_SEARCHES, options.iterations // 4)
+    narrowing = max(1, options.iterations - final)
     share = min(1.0, iteration / narrowing)
     return options.search_start_mm * (options.search_end_mm / options.search_start_mm) ** share
 
