@@ -36,10 +36,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class BoundaryObservations:
-    """One view's silhouette points and the boundary points found from them, n of each."""
+    """One view's silhouette points and the boundary points found from them, n of each.
+
+    In the bone frame a point lies at mean + modes @ b; rows are as precise as the modes are.
+    """
 
     mean: F64
-    modes: F32
+    modes: NDArray[np.floating]
     found_px: F64
     normal: F64
     weight: F64
@@ -83,16 +86,16 @@ def boundary_rows(
     """
     view = view.of_bone(*state.pose_for(index))
     n, _, k = seen.modes.shape
-    x = seen.mean + (seen.modes.reshape(3 * n, k) @ state.b.astype(np.float32)).reshape(n, 3)
+    x = seen.mean + (seen.modes.reshape(3 * n, k) @ state.b.astype(seen.modes.dtype)).reshape(n, 3)
     whiten = 1.0 / (seen.px_per_mm * sigma_mm)
     r = whiten * np.sum((view.project(x) - seen.found_px) * seen.normal, axis=1)
     weight = seen.weight * view.sees(x)
     if not jacobian:
         return Rows(r[:, None], None, weight, loss_scale)
     gradient = whiten * np.einsum("nia,ni->na", view.jacobian(x), seen.normal)
-    J = np.zeros((n, state.num_params), np.float32)
+    J = np.zeros((n, state.num_params), seen.modes.dtype)
     _set_motion(J, state, index, gradient, _cross(x, gradient))
-    g = gradient.astype(np.float32)
+    g = gradient.astype(seen.modes.dtype)
     J[:, 6 : 6 + k] = sum(g[:, a, None] * seen.modes[:, a] for a in range(3))
     return Rows(r[:, None], J[:, None], weight, loss_scale)
 
