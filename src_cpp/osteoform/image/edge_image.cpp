@@ -42,10 +42,6 @@ OSTEOFORM_CLONES void log_row(const float* source, float scale, float offset, in
   for (int u = 0; u < n; ++u) out[u] = -fast_log(out[u]);
 }
 
-OSTEOFORM_CLONES void scale_row(const float* source, float scale, float offset, int n, float* out) {
-  for (int u = 0; u < n; ++u) out[u] = scale * source[u] - offset;
-}
-
 /// The middle of positive values, the upper one of two: by the leading bits of floats, which count
 /// up with them, then exactly among the few that share these.
 float upper_median(std::vector<float>& values) {
@@ -110,6 +106,10 @@ Attenuation::Attenuation(const XrayImage& image, const Patch& patch, float low, 
   const auto area = static_cast<float>(patch.factor * patch.factor);
   scale_ = 1.0F / (area * std::max(high - low, 1e-20F));
   offset_ = low * scale_ * area;
+  if (image.polarity == Polarity::kBrightIsDense) {  // 1 - level instead of level
+    scale_ = -scale_;
+    offset_ = -1.0F - offset_;
+  }
 }
 
 const float* Attenuation::row(int v) {
@@ -126,11 +126,7 @@ const float* Attenuation::row(int v) {
     }
     sums = row_.data();
   }
-  if (image_.polarity == Polarity::kDarkIsDense) {
-    log_row(sums, scale_, offset_, patch_.width, row_.data());
-  } else {
-    scale_row(sums, scale_, offset_, patch_.width, row_.data());
-  }
+  log_row(sums, scale_, offset_, patch_.width, row_.data());
   return row_.data();
 }
 

@@ -39,8 +39,8 @@ Patch patch_around(const XrayImage& image,
                    const Eigen::Vector2d& low_px,
                    const Eigen::Vector2d& high_px);
 
-/// Attenuation of a patch, dense = bright: minus the logarithm of the mean intensity where dark is
-/// dense; the mean grey value where it is displayed inverted. Grey values run over [low, high].
+/// Attenuation of a patch, dense = bright: minus the logarithm of the mean intensity, which is the
+/// grey value over its range [low, high], or what lacks to 1 where bright is dense.
 class Attenuation {
  public:
   Attenuation(const XrayImage& image, const Patch& patch, float low, float high);

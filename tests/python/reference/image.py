@@ -52,7 +52,7 @@ def patch_around(size_px: tuple[int, int], factor: int, low_px: F64, high_px: F6
 def attenuation(
     pixels: F32, patch: Patch, low: float, high: float, *, bright_is_dense: bool = False
 ) -> F32:
-    """Dense = bright: minus the logarithm of the mean intensity, or the mean grey value."""
+    """Dense = bright: minus the logarithm of the mean intensity, inverted where bright is dense."""
     f = patch.factor
     box = pixels[
         patch.top * f : (patch.top + patch.height) * f,
@@ -63,7 +63,7 @@ def attenuation(
     scale = np.float32(1.0 / (f * f * max(high - low, 1e-20)))
     values = box * scale - np.float32(low * scale * f * f)
     if bright_is_dense:
-        return values
+        values = np.float32(1.0) - values
     return -np.log(np.maximum(values, np.float32(0.0)) + DARKEST)
 
 
