@@ -1,15 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "osteoform/base/parallel.hpp"
 
+#include <chrono>
 #include <string>
 
 #include "osteoform/base/error.hpp"
 
 namespace osteoform {
+namespace {
+
+/// Watches for something that another thread is about to do: to be woken takes longer than a
+/// block of work does. Gives the core away meanwhile to whoever wants it.
+template <typename Condition>
+bool comes_soon(const Condition& condition) {
+  constexpr std::chrono::microseconds kPatience(100);
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+}  // namespace
 
 ThreadPool::ThreadPool(int num_threads) {
   require(num_threads >= 1 && num_threads <= 256,
           "num_threads must be between 1 and 256, found " + std::to_string(num_threads));
+  patient_ = static_cast<unsigned>(num_threads) > std::thread::hardware_concurrency();
   for (int worker = 1; worker < num_threads; ++worker) {
     workers_.emplace_back([this, worker] { worker_loop(worker); });
   }
@@ -43,6 +61,7 @@ void ThreadPool::run(int num_blocks, const std::function<void(int)>& work) {
   }
   start_.notify_all();
   run_share(0);
+  if (!patient_ && comes_soon([this] { return num_running_ == 0; })) return;
   std::unique_lock lock(mutex_);
   done_.wait(lock, [this] { return num_running_ == 0; });
 }
@@ -50,6 +69,7 @@ void ThreadPool::run(int num_blocks, const std::function<void(int)>& work) {
 void ThreadPool::worker_loop(int worker) {
   std::uint64_t seen = 0;
   while (true) {
+    if (!patient_) comes_soon([&] { return generation_ != seen; });
     {
       std::unique_lock lock(mutex_);
       start_.wait(lock, [&] { return stop_ || generation_ != seen; });

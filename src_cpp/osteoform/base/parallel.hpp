@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -36,8 +37,9 @@ class ThreadPool {
   std::condition_variable start_, done_;
   const std::function<void(int)>* work_ = nullptr;
   int num_blocks_ = 0;
-  int num_running_ = 0;
-  std::uint64_t generation_ = 0;
+  std::atomic<int> num_running_ = 0;
+  std::atomic<std::uint64_t> generation_ = 0;
+  bool patient_ = true;  ///< more threads than cores: sleep at once
   bool stop_ = false;
 };
 
