@@ -23,7 +23,7 @@ constexpr int kFinalSearches = 5;        // at the narrowest window
 constexpr int kRowsPerBlock = 1536;      // of the 3N coordinates
 constexpr double kLossOverWindow = 0.7;  // robust scale as a share of the search window
 constexpr double kRefineFrom_mm = 4.0;   // the first search after rivals were settled
-constexpr double kSupportScale = 3.0;    // of the robust loss, in units of boundary_sigma_mm
+constexpr double kLossScale = 3.0;       // of the narrowest search, in units of boundary_sigma_mm
 constexpr double kMinMatched = 4.0;      // pairings below which a start is not believed
 constexpr double kMinQuality = 0.3;
 constexpr int kAllPoints = 1 << 20;
@@ -58,8 +58,8 @@ class BoneFitter {
         caps_(views.size(), 0.0F),
         padded_b_(static_cast<std::size_t>(model.stride())) {
     problem_.boundary.sigma_mm = options.boundary_sigma_mm;
-    problem_.prior.shape_weight = options.shape_prior;
     solver_.max_b = options.max_b;
+    set_priors();
   }
 
   BoneFit fit(const std::vector<XrayImage>& images,
@@ -73,16 +73,13 @@ class BoneFitter {
       finish(result);
       return result;
     }
-    open_corrections();
     fit_features();
-    prepare(images);
-    result.times.prepare_ms = watch_.lap_ms();
+    prepare(images, result);
     if (!start && settle_rivals(images, result)) {
       fit_boundary(kRefineFrom_mm, options_.iterations, result);
     } else {
       fit_boundary(options_.search_start_mm, options_.iterations, result);
     }
-    watch_.lap_ms();
     if (options_.covariance) {
       result.vertex_sd_mm =
           vertex_sd_mm(model_, state_, vertices_, normals_, solver_.sums.H, pool_);
@@ -94,6 +91,35 @@ class BoneFitter {
   }
 
  private:
+  /// Further views may be off by a small motion; one view gets a prior on its depth instead.
+  void set_priors() {
+    PriorTerm& prior = problem_.prior;
+    prior.shape_weight = options_.shape_prior;
+    if (corrects_calibration()) {
+      const double sd_rad = options_.calibration_sd_deg * std::numbers::pi / 180.0;
+      prior.correction_weight_rad = 1.0 / (sd_rad * sd_rad);
+      prior.correction_weight_mm = 1.0 / (options_.calibration_sd_mm * options_.calibration_sd_mm);
+    }
+    if (views_.size() == 1 && options_.depth_sd_mm > 0.0) {
+      prior.depth_weight = 1.0 / (options_.depth_sd_mm * options_.depth_sd_mm);
+      prior.depth_axis = view_from_world(views_[0]).rotation.row(2).transpose();
+    }
+  }
+
+  bool corrects_calibration() const {
+    return options_.calibration_sd_mm > 0.0 && options_.calibration_sd_deg > 0.0;
+  }
+
+  /// Starts from a state of the first modes at least, with the calibration as it was given.
+  void open_at(const FitState<double>& start) {
+    state_.world_from_bone = start.world_from_bone;
+    state_.b = Eigen::VectorXd::Zero(model_.num_modes);
+    state_.b.head(start.b.size()) = start.b;
+    state_.corrections.assign(corrects_calibration() ? views_.size() - 1 : 0, {});
+    std::fill(caps_.begin(), caps_.end(), 0.0F);
+    update_shape();
+  }
+
   void align(const std::vector<Readings>& readings,
              const std::optional<Rigid3<double>>& start,
              BoneFit& result) {
@@ -106,33 +132,19 @@ class BoneFitter {
     result.times.match_ms = watch_.lap_ms();
   }
 
-  /// Makes an alignment the state and its pairings the feature term.
+  /// Makes an alignment the state, its pairings the feature term and its depth the prior's.
   void take(const Alignment& alignment, BoneFit& result) {
     result.readings = alignment.readings;
     result.match_quality = alignment.quality;
     result.num_matched = alignment.num_matched;
-    state_ = alignment.state;
+    open_at(alignment.state);
+    problem_.prior.start = state_.world_from_bone.translation;
     problem_.features.points = alignment.points;
     problem_.features.ellipses = alignment.ellipses;
   }
 
   static bool trustworthy(const BoneFit& result) {
     return result.num_matched >= kMinMatched && result.match_quality >= kMinQuality;
-  }
-
-  /// Further views may be off by a small motion; one view gets a prior on its depth instead.
-  void open_corrections() {
-    if (views_.size() == 1 && options_.depth_sd_mm > 0.0) {
-      problem_.prior.depth_weight = 1.0 / (options_.depth_sd_mm * options_.depth_sd_mm);
-      problem_.prior.depth_axis = view_from_world(views_[0]).rotation.row(2).transpose();
-      problem_.prior.start = state_.world_from_bone.translation;
-    }
-    if (options_.calibration_sd_mm <= 0.0 || options_.calibration_sd_deg <= 0.0) return;
-    const double sd_rad = options_.calibration_sd_deg * std::numbers::pi / 180.0;
-    problem_.prior.correction_weight_rad = 1.0 / (sd_rad * sd_rad);
-    problem_.prior.correction_weight_mm =
-        1.0 / (options_.calibration_sd_mm * options_.calibration_sd_mm);
-    state_.corrections.resize(views_.size() - 1);
   }
 
   void fit_features() {
@@ -143,13 +155,14 @@ class BoneFitter {
     }
   }
 
-  void prepare(const std::vector<XrayImage>& images) {
+  void prepare(const std::vector<XrayImage>& images, BoneFit& result) {
     update_shape();
     scales_.resize(views_.size());
     pool_.run(static_cast<int>(views_.size()), [&](int k) {
       const auto v = static_cast<std::size_t>(k);
       scales_[v] = prepare_scales(images[v], bone_view(v), vertices_, options_);
     });
+    result.times.prepare_ms += watch_.lap_ms();
   }
 
   View bone_view(std::size_t v) const {
@@ -158,10 +171,7 @@ class BoneFitter {
 
   /// Vertices and normals in the bone frame.
   void update_shape() {
-    std::fill(padded_b_.begin(), padded_b_.end(), 0.0F);
-    for (Eigen::Index k = 0; k < state_.b.size(); ++k) {
-      padded_b_[static_cast<std::size_t>(k)] = static_cast<float>(state_.b[k]);
-    }
+    pad_coefficients(state_.b, padded_b_);
     const int num_rows = 3 * model_.num_points();
     pool_.run((num_rows + kRowsPerBlock - 1) / kRowsPerBlock, [&](int block) {
       instance_rows(model_,
@@ -174,32 +184,32 @@ class BoneFitter {
   }
 
   /// Where features leave the start open, tries what they allow and keeps what the image supports
-  /// best. Returns whether there was anything to try.
+  /// best. Returns false, and leaves the state alone, where there is nothing to try.
   bool settle_rivals(const std::vector<XrayImage>& images, BoneFit& result) {
+    const FitState<double> first = with_first_modes(alignments_.front().state);
+    std::vector<FitState<double>> starts =
+        rival_starts(model_,
+                     problem_.features,
+                     problem_.prior,
+                     points_in_images(model_, views_, images, first),
+                     first);
+    if (alignments_.size() == 1 && starts.empty()) return false;
+    starts.insert(starts.begin(), first);
+
     FitState<double> best;
     std::size_t best_alignment = 0;
     double best_support = -std::numeric_limits<double>::infinity();
-    int num_tried = 0;
     for (std::size_t k = 0; k < alignments_.size(); ++k) {
       take(alignments_[k], result);
-      if (k > 0 && !trustworthy(result)) continue;
-      const FitState<double> first = with_first_modes(state_);
-      std::vector<FitState<double>> starts =
-          rival_starts(model_,
-                       problem_.features,
-                       problem_.prior,
-                       points_in_images(model_, views_, images, state_),
-                       first);
-      if (alignments_.size() == 1 && starts.empty()) return false;
-      if (k > 0) starts.clear();  // other answers are tried as they are
-      starts.insert(starts.begin(), first);
-      open_at(starts.front());
-      if (k > 0) prepare(images);
+      if (k > 0) {  // other answers are tried as they are
+        if (!trustworthy(result)) continue;
+        starts = {with_first_modes(alignments_[k].state)};
+        prepare(images, result);
+      }
       for (const FitState<double>& start : starts) {
         open_at(start);
         fit_boundary(options_.search_start_mm, options_.iterations / 2, result);
         const double support = image_support(result);
-        ++num_tried;
         if (support <= best_support) continue;
         best_support = support;
         best_alignment = k;
@@ -208,25 +218,14 @@ class BoneFitter {
     }
     take(alignments_[best_alignment], result);
     state_ = std::move(best);
-    prepare(images);
-    return num_tried > 0;
+    prepare(images, result);
+    return true;
   }
 
   static FitState<double> with_first_modes(const FitState<double>& state) {
     FitState<double> first = state;
     first.b = state.b.head(std::min<Eigen::Index>(kAlignmentModes, state.b.size()));
-    first.corrections.clear();
     return first;
-  }
-
-  /// Starts from a state of the first modes alone.
-  void open_at(const FitState<double>& first) {
-    state_ = first;
-    state_.b = Eigen::VectorXd::Zero(model_.num_modes);
-    state_.b.head(first.b.size()) = first.b;
-    open_corrections();
-    update_shape();
-    std::fill(caps_.begin(), caps_.end(), 0.0F);
   }
 
   /// How well the images agree with the state, as a log-likelihood: a rim with an edge on it counts
@@ -234,7 +233,7 @@ class BoneFitter {
   /// what features and priors cost counts against.
   double image_support(const BoneFit& result) {
     search(options_.search_end_mm);
-    const double edge_worth = 0.5 * kSupportScale * kSupportScale;
+    const double edge_worth = 0.5 * kLossScale * kLossScale;
     double support = options_.slack_cost * result.num_matched -
                      0.5 * (problem_.features.cost(state_) + problem_.prior.cost(state_));
     for (const ViewBoundary& boundary : problem_.boundary.boundaries) {
@@ -287,7 +286,7 @@ class BoneFitter {
                   problem_.boundary.boundaries[v]);
     }
     problem_.boundary.loss_scale =
-        std::max(3.0, kLossOverWindow * half_width_mm / options_.boundary_sigma_mm);
+        std::max(kLossScale, kLossOverWindow * half_width_mm / options_.boundary_sigma_mm);
   }
 
   /// Search is discrete, a step is smooth: the step is judged on the search result it was made for.
@@ -343,7 +342,6 @@ class BoneFitter {
   }
 
   void finish(BoneFit& result) {
-    update_shape();
     result.world_from_bone = state_.world_from_bone;
     result.b = state_.b;
     result.corrections = state_.corrections;

@@ -21,8 +21,12 @@ struct ViewScales {
   double coarse_sigma_px = 0.0;
 
   double patch_px_per_mm() const { return px_per_mm / fine.patch.factor; }
+  static bool is_coarse(double half_width_mm) { return half_width_mm > kCoarseAbove_mm; }
   const EdgeImage& scale_for(double half_width_mm) const {
-    return half_width_mm > kCoarseAbove_mm ? coarse : fine;
+    return is_coarse(half_width_mm) ? coarse : fine;
+  }
+  double sigma_px_for(double half_width_mm) const {
+    return is_coarse(half_width_mm) ? coarse_sigma_px : fine_sigma_px;
   }
 };
 

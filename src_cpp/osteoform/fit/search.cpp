@@ -61,7 +61,6 @@ void search_view(const ViewScales& scales,
                  float& cap,
                  ViewBoundary& boundary) {
   const EdgeImage& image = scales.scale_for(half_width_mm);
-  const bool coarse = half_width_mm > kCoarseAbove_mm;
   const SearchKernel window(window_for(scales, half_width_mm, cap));
   const int num_points = static_cast<int>(silhouette.size());
   edges.assign(silhouette.size(), {});
@@ -79,8 +78,8 @@ void search_view(const ViewScales& scales,
   std::vector<float>& buffer = boundary.scratch;
   const float median = median_strength(edges, buffer);
   cap = kCapOverMedian * median;
-  const double bias = edge_bias_px(
-      coarse ? scales.coarse_sigma_px : scales.fine_sigma_px, options, scales.patch_px_per_mm());
+  const double bias =
+      edge_bias_px(scales.sigma_px_for(half_width_mm), options, scales.patch_px_per_mm());
   const auto factor = static_cast<float>(image.patch.factor);
   const float half_trust = kTrustAtMedian * median;
   boundary.observations.clear();

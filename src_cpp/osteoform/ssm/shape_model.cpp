@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "osteoform/ssm/shape_model.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include "osteoform/base/clones.hpp"
@@ -50,6 +51,12 @@ void ShapeModel::check() const {
   require(f.point_mean.allFinite() && f.point_modes.allFinite() && f.ellipsoid_mean.allFinite() &&
               f.ellipsoid_modes.allFinite() && f.ellipsoid_scale_modes.allFinite(),
           "features must be finite");
+}
+
+void pad_coefficients(const Eigen::VectorXd& b, std::vector<float>& padded) {
+  const auto rest = std::transform(
+      b.begin(), b.end(), padded.begin(), [](double value) { return static_cast<float>(value); });
+  std::fill(rest, padded.end(), 0.0F);
 }
 
 void instance_rows(const ShapeModel& model, const float* b, int first, int last, Points& vertices) {

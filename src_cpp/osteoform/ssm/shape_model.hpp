@@ -49,6 +49,9 @@ struct ShapeModel {
   void check() const;
 };
 
+/// Copies b, K long, into `padded`, stride() long, zeros beyond.
+void pad_coefficients(const Eigen::VectorXd& b, std::vector<float>& padded);
+
 /// Writes rows [first, last) of the 3N coordinates of the instance.
 /// @param b         padded coefficients, model.stride() long
 /// @param vertices  [out] N x 3

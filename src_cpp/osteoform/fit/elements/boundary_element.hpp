@@ -8,7 +8,16 @@
 namespace osteoform {
 
 /// Distance from a projected bone point to its boundary point along the image normal [px].
-/// @param view      geometry whose world is the bone frame
+/// @param view  geometry whose world is the bone frame
+template <typename Scalar, typename V>
+OSTEOFORM_HD Scalar boundary_residual(const V& view,
+                                      const Eigen::Matrix<Scalar, 3, 1>& x_in_bone,
+                                      const Eigen::Matrix<Scalar, 2, 1>& found_px,
+                                      const Eigen::Matrix<Scalar, 2, 1>& normal) {
+  return normal.dot(view.project(x_in_bone) - found_px);
+}
+
+/// The same with its derivative.
 /// @param gradient  [out] d residual / d x_in_bone
 /// No derivative of the silhouette itself is needed: it slides along the ray, which the projection
 /// does not see (to first order).
@@ -19,7 +28,7 @@ OSTEOFORM_HD Scalar boundary_element(const V& view,
                                      const Eigen::Matrix<Scalar, 2, 1>& normal,
                                      Eigen::Matrix<Scalar, 3, 1>& gradient) {
   gradient = view.project_jacobian(x_in_bone).transpose() * normal;
-  return normal.dot(view.project(x_in_bone) - found_px);
+  return boundary_residual(view, x_in_bone, found_px, normal);
 }
 
 }  // namespace osteoform

@@ -121,11 +121,6 @@ int BoundaryTerm::lay_out_blocks() {
   return num_blocks;
 }
 
-void BoundaryTerm::pad_coefficients(const FitState<double>& state) {
-  std::fill(b_.begin(), b_.end(), 0.0F);
-  for (Eigen::Index k = 0; k < state.b.size(); ++k) b_[k] = static_cast<float>(state.b[k]);
-}
-
 void BoundaryTerm::linearize_block(const FitState<double>& state, Block& block) {
   const ViewBoundary& boundary = boundaries[static_cast<std::size_t>(block.view)];
   const View view = view_of_bone(views_[static_cast<std::size_t>(block.view)],
@@ -207,7 +202,7 @@ void BoundaryTerm::scatter(const FitState<double>& state, int view, NormalEquati
 }
 
 void BoundaryTerm::accumulate(const FitState<double>& state, NormalEquations& sums) {
-  pad_coefficients(state);
+  pad_coefficients(state.b, b_);
   const int num_blocks = lay_out_blocks();
   pool_.run(num_blocks,
             [&](int k) { linearize_block(state, blocks_[static_cast<std::size_t>(k)]); });
@@ -237,9 +232,11 @@ void BoundaryTerm::cost_of_block(const FitState<double>& state, Block& block) co
           const BoundaryObservation& o = boundary.observations[static_cast<std::size_t>(q)];
           const Eigen::Vector3d x = point_in_bone(model_, b_.data(), o.point, modes);
           if (o.weight <= 0.0F || !geometry.sees(x)) continue;
-          const Eigen::Vector2d gap =
-              geometry.project(x) - Eigen::Vector2d(o.found_px[0], o.found_px[1]);
-          const double r = whiten * (o.point.normal[0] * gap.x() + o.point.normal[1] * gap.y());
+          const double r = whiten * boundary_residual<double>(
+                                        geometry,
+                                        x,
+                                        Eigen::Vector2d(o.found_px[0], o.found_px[1]),
+                                        Eigen::Vector2d(o.point.normal[0], o.point.normal[1]));
           block.cost += o.weight * boundary.view_weight * loss.rho(r * r);
         }
       },
@@ -247,7 +244,7 @@ void BoundaryTerm::cost_of_block(const FitState<double>& state, Block& block) co
 }
 
 double BoundaryTerm::cost(const FitState<double>& state) {
-  pad_coefficients(state);
+  pad_coefficients(state.b, b_);
   const int num_blocks = lay_out_blocks();
   pool_.run(num_blocks, [&](int k) { cost_of_block(state, blocks_[static_cast<std::size_t>(k)]); });
   double total = 0.0;

@@ -62,7 +62,6 @@ class BoundaryTerm {
   };
 
   int lay_out_blocks();
-  void pad_coefficients(const FitState<double>& state);
   void linearize_block(const FitState<double>& state, Block& block);
   void cost_of_block(const FitState<double>& state, Block& block) const;
   void scatter(const FitState<double>& state, int view, NormalEquations& sums) const;

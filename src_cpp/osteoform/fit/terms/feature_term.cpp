@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "osteoform/fit/terms/feature_term.hpp"
 
-#include <Eigen/Eigenvalues>
+#include <algorithm>
 #include <cmath>
 
 #include "osteoform/fit/elements/ellipse_element.hpp"
@@ -44,12 +44,6 @@ Ellipsoid<double> feature_ellipsoid(const FeatureModel& features,
 FeatureTerm::Seen FeatureTerm::see(const FitState<double>& state, int view) const {
   return {view_of_bone(views_[static_cast<std::size_t>(view)], state.world_from_bone_for(view)),
           MotionFrames<double>(state, view)};
-}
-
-std::vector<FeatureTerm::Seen> FeatureTerm::see_all(const FitState<double>& state) const {
-  std::vector<Seen> all;
-  for (int v = 0; v < static_cast<int>(views_.size()); ++v) all.push_back(see(state, v));
-  return all;
 }
 
 bool FeatureTerm::linearize_point(const FitState<double>& state,
@@ -142,50 +136,42 @@ bool FeatureTerm::ellipse_rows(const Seen& seen,
       seen.view_of_bone);
 }
 
-void FeatureTerm::accumulate(const FitState<double>& state, NormalEquations& sums) const {
-  const GemanMcClureLoss loss{kFeatureLossScale};
-  const std::vector<Seen> seen = see_all(state);
-  RowSums rows(state.num_params());
-  MatrixRm64 J;
+template <typename Take>
+void FeatureTerm::walk(const FitState<double>& state, MatrixRm64* J, const Take& take) const {
+  std::vector<Seen> seen;
+  for (int v = 0; v < static_cast<int>(views_.size()); ++v) seen.push_back(see(state, v));
   Eigen::Vector2d point;
-  for (const PointObservation& observation : points) {
-    if (!point_rows(
-            seen[static_cast<std::size_t>(observation.view)], state, observation, point, &J))
-      continue;
-    const double s = point.squaredNorm();
-    rows.add(J, point, observation.weight * loss.weight(s));
-    sums.cost += observation.weight * loss.rho(s);
+  for (const PointObservation& o : points) {
+    if (point_rows(seen[static_cast<std::size_t>(o.view)], state, o, point, J)) {
+      take(point, o.weight);
+    }
   }
   Eigen::Matrix<double, 5, 1> ellipse;
-  for (const EllipseObservation& observation : ellipses) {
-    if (!ellipse_rows(
-            seen[static_cast<std::size_t>(observation.view)], state, observation, ellipse, &J))
-      continue;
-    const double s = ellipse.squaredNorm();
-    rows.add(J, ellipse, observation.weight * loss.weight(s));
-    sums.cost += observation.weight * loss.rho(s);
+  for (const EllipseObservation& o : ellipses) {
+    if (ellipse_rows(seen[static_cast<std::size_t>(o.view)], state, o, ellipse, J)) {
+      take(ellipse, o.weight);
+    }
   }
+}
+
+void FeatureTerm::accumulate(const FitState<double>& state, NormalEquations& sums) const {
+  const GemanMcClureLoss loss{kFeatureLossScale};
+  RowSums rows(state.num_params());
+  MatrixRm64 J;
+  walk(state, &J, [&](const auto& residual, double weight) {
+    const double s = residual.squaredNorm();
+    rows.add(J, residual, weight * loss.weight(s));
+    sums.cost += weight * loss.rho(s);
+  });
   rows.add_to(sums);
 }
 
 double FeatureTerm::cost(const FitState<double>& state) const {
   const GemanMcClureLoss loss{kFeatureLossScale};
-  const std::vector<Seen> seen = see_all(state);
   double total = 0.0;
-  Eigen::Vector2d point;
-  for (const PointObservation& observation : points) {
-    if (!point_rows(
-            seen[static_cast<std::size_t>(observation.view)], state, observation, point, nullptr))
-      continue;
-    total += observation.weight * loss.rho(point.squaredNorm());
-  }
-  Eigen::Matrix<double, 5, 1> ellipse;
-  for (const EllipseObservation& observation : ellipses) {
-    if (!ellipse_rows(
-            seen[static_cast<std::size_t>(observation.view)], state, observation, ellipse, nullptr))
-      continue;
-    total += observation.weight * loss.rho(ellipse.squaredNorm());
-  }
+  walk(state, nullptr, [&](const auto& residual, double weight) {
+    total += weight * loss.rho(residual.squaredNorm());
+  });
   return total;
 }
 

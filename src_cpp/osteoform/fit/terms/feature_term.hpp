@@ -72,7 +72,10 @@ class FeatureTerm {
     MotionFrames<double> frames;
   };
   Seen see(const FitState<double>& state, int view) const;
-  std::vector<Seen> see_all(const FitState<double>& state) const;
+  /// Calls take(residual, weight) for every observation that counts; J (null: not wanted) then
+  /// holds its rows.
+  template <typename Take>
+  void walk(const FitState<double>& state, MatrixRm64* J, const Take& take) const;
   bool point_rows(const Seen& seen,
                   const FitState<double>& state,
                   const PointObservation& observation,
