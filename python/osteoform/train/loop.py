@@ -23,8 +23,8 @@ from osteoform.train.network import Channels, FeatureNet
 
 BATCH_SIZE = 16
 
-_NUM_SCENES = 7000
-_SCENES_PER_BATCH = 2.0
+_NUM_SCENES = 14000
+_SCENES_PER_BATCH = 4.0
 _PEOPLE = 26
 _ADAM_RATE = 2e-3
 _MUON_RATE = 0.02

@@ -29,7 +29,7 @@ ThreadPool::ThreadPool(int num_threads) {
           "num_threads must be between 1 and 256, found " + std::to_string(num_threads));
   patient_ = static_cast<unsigned>(num_threads) > std::thread::hardware_concurrency();
   for (int worker = 1; worker < num_threads; ++worker) {
-    workers_.emplace_back([this, worker] { worker_loop(worker); });
+    workers_.emplace_back([this] { worker_loop(); });
   }
 }
 
@@ -42,9 +42,8 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::run_share(int worker) {
-  const int stride = num_threads();
-  for (int block = worker; block < num_blocks_; block += stride) (*work_)(block);
+void ThreadPool::run_share() {
+  for (int block = next_block_++; block < num_blocks_; block = next_block_++) (*work_)(block);
 }
 
 void ThreadPool::run(int num_blocks, const std::function<void(int)>& work) {
@@ -56,17 +55,18 @@ void ThreadPool::run(int num_blocks, const std::function<void(int)>& work) {
     const std::lock_guard lock(mutex_);
     work_ = &work;
     num_blocks_ = num_blocks;
+    next_block_ = 0;
     num_running_ = static_cast<int>(workers_.size());
     ++generation_;
   }
   start_.notify_all();
-  run_share(0);
+  run_share();
   if (!patient_ && comes_soon([this] { return num_running_ == 0; })) return;
   std::unique_lock lock(mutex_);
   done_.wait(lock, [this] { return num_running_ == 0; });
 }
 
-void ThreadPool::worker_loop(int worker) {
+void ThreadPool::worker_loop() {
   std::uint64_t seen = 0;
   while (true) {
     if (!patient_) comes_soon([&] { return generation_ != seen; });
@@ -76,7 +76,7 @@ void ThreadPool::worker_loop(int worker) {
       if (stop_) return;
       seen = generation_;
     }
-    run_share(worker);
+    run_share();
     {
       const std::lock_guard lock(mutex_);
       --num_running_;

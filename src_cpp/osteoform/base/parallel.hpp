@@ -29,14 +29,15 @@ class ThreadPool {
   void run(int num_blocks, const std::function<void(int)>& work);
 
  private:
-  void worker_loop(int worker);
-  void run_share(int worker);
+  void worker_loop();
+  void run_share();
 
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable start_, done_;
   const std::function<void(int)>* work_ = nullptr;
   int num_blocks_ = 0;
+  std::atomic<int> next_block_ = 0;
   std::atomic<int> num_running_ = 0;
   std::atomic<std::uint64_t> generation_ = 0;
   bool patient_ = true;  ///< more threads than cores: sleep at once

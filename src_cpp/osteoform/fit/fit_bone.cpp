@@ -8,40 +8,45 @@
 
 #include "osteoform/base/error.hpp"
 #include "osteoform/base/stopwatch.hpp"
+#include "osteoform/fit/boundary_searcher.hpp"
 #include "osteoform/fit/levenberg_marquardt.hpp"
 #include "osteoform/fit/rival_starts.hpp"
-#include "osteoform/fit/search.hpp"
 #include "osteoform/fit/terms/prior_term.hpp"
 #include "osteoform/fit/vertex_sd.hpp"
-#include "osteoform/silhouette/coverage.hpp"
+#include "osteoform/ssm/instance_memo.hpp"
 
 namespace osteoform {
 namespace {
 
 constexpr int kFeatureSteps = 5;         // all modes, features alone, before the first search
 constexpr int kFinalSearches = 5;        // at the narrowest window
-constexpr int kRowsPerBlock = 1536;      // of the 3N coordinates
 constexpr double kLossOverWindow = 0.7;  // robust scale as a share of the search window
 constexpr double kRefineFrom_mm = 4.0;   // the first search after rivals were settled
 constexpr double kLossScale = 3.0;       // of the narrowest search, in units of boundary_sigma_mm
 constexpr double kMinMatched = 4.0;      // pairings below which a start is not believed
 constexpr double kMinQuality = 0.3;
-constexpr int kAllPoints = 1 << 20;
-constexpr double kCell_mm = 0.5;  // of the coverage grid, at the bone
 
 /// Everything that pulls the bone: features, boundary, priors.
 struct BoneProblem {
+  InstanceMemo& instances;
   FeatureTerm features;
   BoundaryTerm boundary;
   PriorTerm prior;
+  NormalEquations of_features;
 
   void accumulate(const FitState<double>& state, NormalEquations& sums) {
-    features.accumulate(state, sums);
-    boundary.accumulate(state, sums);
+    of_features.reset(state.num_params());
+    boundary.accumulate(state, sums, [&] { features.accumulate(state, of_features); });
+    sums.add(of_features);
     prior.accumulate(state, sums);
   }
   double cost(const FitState<double>& state) {
-    return features.cost(state) + boundary.cost(state) + prior.cost(state);
+    double of_features_alone = 0.0;
+    const double of_boundary = boundary.cost(state, [&] {
+      of_features_alone = features.cost(state);
+      if (!boundary.is_empty()) instances.normals(state.b);  // the next search asks for them
+    });
+    return of_features_alone + of_boundary + prior.cost(state);
   }
 };
 
@@ -52,11 +57,13 @@ class BoneFitter {
         views_(views),
         options_(options),
         pool_(options.num_threads),
-        problem_{{model, views}, {model, views, options.points_per_view, pool_}, {}},
-        vertices_(model.mean),
-        silhouettes_(views.size()),
-        caps_(views.size(), 0.0F),
-        padded_b_(static_cast<std::size_t>(model.stride())) {
+        instances_(model, pool_),
+        problem_{instances_,
+                 {model, views},
+                 {model, views, options.points_per_view, instances_, pool_},
+                 {},
+                 {}},
+        searcher_(model, views, options, pool_) {
     problem_.boundary.sigma_mm = options.boundary_sigma_mm;
     solver_.max_b = options.max_b;
     set_priors();
@@ -82,9 +89,9 @@ class BoneFitter {
     }
     if (options_.covariance) {
       result.vertex_sd_mm =
-          vertex_sd_mm(model_, state_, vertices_, normals_, solver_.sums.H, pool_);
+          vertex_sd_mm(model_, state_, vertices(), normals(), solver_.sums.H, pool_);
     }
-    report(result);
+    searcher_.report(state_, vertices(), normals(), result);
     finish(result);
     result.times.summary_ms = watch_.lap_ms();
     return result;
@@ -116,8 +123,7 @@ class BoneFitter {
     state_.b = Eigen::VectorXd::Zero(model_.num_modes);
     state_.b.head(start.b.size()) = start.b;
     state_.corrections.assign(corrects_calibration() ? views_.size() - 1 : 0, {});
-    std::fill(caps_.begin(), caps_.end(), 0.0F);
-    update_shape();
+    searcher_.start_over();
   }
 
   void align(const std::vector<Readings>& readings,
@@ -156,32 +162,13 @@ class BoneFitter {
   }
 
   void prepare(const std::vector<XrayImage>& images, BoneFit& result) {
-    update_shape();
-    scales_.resize(views_.size());
-    pool_.run(static_cast<int>(views_.size()), [&](int k) {
-      const auto v = static_cast<std::size_t>(k);
-      scales_[v] = prepare_scales(images[v], bone_view(v), vertices_, options_);
-    });
+    searcher_.prepare(images, state_, vertices());
     result.times.prepare_ms += watch_.lap_ms();
   }
 
-  View bone_view(std::size_t v) const {
-    return view_of_bone(views_[v], state_.world_from_bone_for(static_cast<int>(v)));
-  }
-
-  /// Vertices and normals in the bone frame.
-  void update_shape() {
-    pad_coefficients(state_.b, padded_b_);
-    const int num_rows = 3 * model_.num_points();
-    pool_.run((num_rows + kRowsPerBlock - 1) / kRowsPerBlock, [&](int block) {
-      instance_rows(model_,
-                    padded_b_.data(),
-                    block * kRowsPerBlock,
-                    std::min((block + 1) * kRowsPerBlock, num_rows),
-                    vertices_);
-    });
-    vertex_normals(vertices_, model_.faces, normals_);
-  }
+  /// In the bone frame.
+  const Points& vertices() { return instances_.vertices(state_.b); }
+  const Points& normals() { return instances_.normals(state_.b); }
 
   /// Where features leave the start open, tries what they allow and keeps what the image supports
   /// best. Returns false, and leaves the state alone, where there is nothing to try.
@@ -254,37 +241,8 @@ class BoneFitter {
     return start_mm * std::pow(options_.search_end_mm / start_mm, share);
   }
 
-  void extract_rims(std::size_t v, int max_points, std::vector<SilhouettePoint>& points) {
-    const View view = bone_view(v);
-    if (options_.rims == Rims::kAll) {
-      extract_silhouette(
-          view, vertices_, normals_, model_.edges, max_points, silhouette_workspace_, points);
-      return;
-    }
-    // Select after the test, not before: most rims of an opaque body may be inner ones.
-    extract_silhouette(
-        view, vertices_, normals_, model_.edges, kAllPoints, silhouette_workspace_, points);
-    cover(view, vertices_, model_.faces, kCell_mm * scales_[v].px_per_mm, coverage_);
-    keep_outer_rims(coverage_, points);
-    thin_out(max_points, points);
-  }
-
   void search(double half_width_mm) {
-    for (std::size_t v = 0; v < views_.size(); ++v) {
-      if (scales_[v].fine.patch.width == 0) {
-        problem_.boundary.boundaries[v].observations.clear();
-        continue;
-      }
-      extract_rims(v, options_.points_per_view, silhouettes_[v]);
-      search_view(scales_[v],
-                  silhouettes_[v],
-                  half_width_mm,
-                  options_,
-                  pool_,
-                  edges_,
-                  caps_[v],
-                  problem_.boundary.boundaries[v]);
-    }
+    searcher_.search(state_, vertices(), normals(), half_width_mm, problem_.boundary.boundaries);
     problem_.boundary.loss_scale =
         std::max(kLossScale, kLossOverWindow * half_width_mm / options_.boundary_sigma_mm);
   }
@@ -298,7 +256,6 @@ class BoneFitter {
       search(half_width_mm);
       result.times.search_ms += watch_.lap_ms();
       const bool fell = take_step(problem_, solver_, state_, trial_);
-      update_shape();
       result.times.solve_ms += watch_.lap_ms();
       result.iterations = iteration + 1;
       const bool narrow = half_width_mm <= 1.001 * options_.search_end_mm;
@@ -319,52 +276,25 @@ class BoneFitter {
     result.cost = solver_.cost;
   }
 
-  void report(BoneFit& result) {
-    double sum_squares = 0.0;
-    int num_found = 0;
-    int num_inside = 0;
-    std::vector<float> offsets_mm;
-    for (std::size_t v = 0; v < views_.size(); ++v) {
-      if (scales_[v].fine.patch.width == 0) continue;
-      BoundaryReport& boundary = result.boundaries[v];
-      extract_rims(v, kAllPoints, boundary.silhouette);
-      int inside = 0;
-      report_view(scales_[v], boundary.silhouette, options_, offsets_mm, boundary.found_px, inside);
-      num_inside += inside;
-      for (const float offset : offsets_mm) {
-        if (std::isnan(offset)) continue;
-        sum_squares += static_cast<double>(offset) * offset;
-        ++num_found;
-      }
-    }
-    result.boundary_rms_mm = num_found > 0 ? std::sqrt(sum_squares / num_found) : std::nan("");
-    result.boundary_found = num_inside > 0 ? static_cast<double>(num_found) / num_inside : 0.0;
-  }
-
   void finish(BoneFit& result) {
     result.world_from_bone = state_.world_from_bone;
     result.b = state_.b;
     result.corrections = state_.corrections;
     const Eigen::Matrix3f R = state_.world_from_bone.rotation.cast<float>();
     const Eigen::RowVector3f t = state_.world_from_bone.translation.cast<float>().transpose();
-    result.vertices = (vertices_ * R.transpose()).rowwise() + t;
+    result.vertices = (vertices() * R.transpose()).rowwise() + t;
   }
 
   const ShapeModel& model_;
   const std::vector<View>& views_;
   const FitOptions& options_;
   ThreadPool pool_;
+  InstanceMemo instances_;
   BoneProblem problem_;
+  BoundarySearcher searcher_;
   LevenbergMarquardt solver_;
   FitState<double> state_, trial_;
-  Points vertices_, normals_;
-  SilhouetteWorkspace silhouette_workspace_;
-  Coverage coverage_;
-  std::vector<std::vector<SilhouettePoint>> silhouettes_;
-  std::vector<BoundaryPoint> edges_;
-  std::vector<ViewScales> scales_;
-  std::vector<float> caps_;
-  std::vector<float> padded_b_;
+  Points normals_;                     // of the bone at state_, in its frame
   std::vector<Alignment> alignments_;  // different answers, best first
   Stopwatch watch_;
 };

@@ -68,16 +68,18 @@ ViewScales prepare_scales(const XrayImage& image,
   float low = 0.0F;
   float high = 0.0F;
   range_of(image.pixels, static_cast<std::ptrdiff_t>(image.width) * image.height, low, high);
-  const double patch_px_per_mm = scales.px_per_mm / factor;
-  scales.fine_sigma_px = options.smoothing_mm * patch_px_per_mm;
-  scales.coarse_sigma_px =
-      std::max(options.coarse_smoothing_mm * patch_px_per_mm, scales.fine_sigma_px);
+  Scale& fine = scales.fine;
+  fine.px_per_mm = scales.px_per_mm / factor;
+  fine.sigma_px = options.smoothing_mm * fine.px_per_mm;
   Attenuation dense(image, patch, low, high);
-  scales.fine = make_edge_image([&](int v) { return dense.row(v); }, patch, scales.fine_sigma_px);
-  const double rest = std::sqrt(scales.coarse_sigma_px * scales.coarse_sigma_px -
-                                scales.fine_sigma_px * scales.fine_sigma_px);
-  const EdgeImage& fine = scales.fine;
-  scales.coarse = make_edge_image([&](int v) { return fine.at(0, v); }, patch, rest);
+  fine.image = make_edge_image([&](int v) { return dense.row(v); }, patch, fine.sigma_px);
+
+  Scale& coarse = scales.coarse;
+  coarse.px_per_mm = 0.5 * fine.px_per_mm;
+  const double smoothed_px = std::hypot(0.5 * fine.sigma_px, kHalvingSigma_px);
+  coarse.sigma_px = std::max(options.coarse_smoothing_mm * coarse.px_per_mm, smoothed_px);
+  const double rest_px = std::sqrt(coarse.sigma_px * coarse.sigma_px - smoothed_px * smoothed_px);
+  coarse.image = make_half_edge_image(fine.image, rest_px);
   return scales;
 }
 

@@ -12,26 +12,27 @@ namespace osteoform {
 
 inline constexpr double kCoarseAbove_mm = 4.0;  ///< searches wider than this use the coarse scale
 
+/// An image smoothed for searches of some width.
+struct Scale {
+  EdgeImage image;
+  double px_per_mm = 1.0;  ///< of the smoothed image, at the bone
+  double sigma_px = 0.0;   ///< of the smoothing, in pixels of the smoothed image
+};
+
 /// One view's image around the bone at the two scales the search uses.
 struct ViewScales {
-  EdgeImage fine;
-  EdgeImage coarse;
-  double px_per_mm = 1.0;      ///< of the source image, at the bone
-  double fine_sigma_px = 0.0;  ///< smoothing, in pixels of the patch
-  double coarse_sigma_px = 0.0;
+  Scale fine;
+  Scale coarse;
+  double px_per_mm = 1.0;  ///< of the source image, at the bone
 
-  double patch_px_per_mm() const { return px_per_mm / fine.patch.factor; }
-  static bool is_coarse(double half_width_mm) { return half_width_mm > kCoarseAbove_mm; }
-  const EdgeImage& scale_for(double half_width_mm) const {
-    return is_coarse(half_width_mm) ? coarse : fine;
-  }
-  double sigma_px_for(double half_width_mm) const {
-    return is_coarse(half_width_mm) ? coarse_sigma_px : fine_sigma_px;
+  const Scale& scale_for(double half_width_mm) const {
+    return half_width_mm > kCoarseAbove_mm ? coarse : fine;
   }
 };
 
 /// Cuts out what a bone of these vertices (in the bone frame, seen by `view_of_bone`) can reach and
-/// smooths it at both scales. Pixels are grouped until one is about a quarter of a millimetre.
+/// smooths it at both scales. Pixels are grouped until one is about 0.3 mm, at the coarse scale
+/// twice that.
 ViewScales prepare_scales(const XrayImage& image,
                           const View& view_of_bone,
                           const Points& vertices,

@@ -14,9 +14,9 @@ constexpr float kCapOverMedian = 2.0F;
 constexpr float kSalientOverNoise = 6.0F;
 constexpr float kTrustAtMedian = 0.3F;  // an edge this share of the median has weight one half
 
-SearchWindow window_for(const ViewScales& scales, double half_width_mm, float cap) {
+SearchWindow window_for(const Scale& scale, double half_width_mm, float cap) {
   SearchWindow window;
-  window.half_width_px = static_cast<float>(half_width_mm * scales.patch_px_per_mm());
+  window.half_width_px = static_cast<float>(half_width_mm * scale.px_per_mm);
   window.step_px = std::max(kStep_px, 2.0F * window.half_width_px / kMaxSearchSteps);
   window.cap = cap;
   return window;
@@ -47,43 +47,48 @@ float median_strength(const std::vector<BoundaryPoint>& edges, std::vector<float
 
 }  // namespace
 
-double edge_bias_px(double sigma_px, const FitOptions& options, double px_per_mm) {
-  const double blur_px = options.image_blur_mm * px_per_mm;
-  return kRootEdgeBias * std::sqrt(sigma_px * sigma_px + blur_px * blur_px);
+double edge_bias_px(const Scale& scale, const FitOptions& options) {
+  return kRootEdgeBias * std::hypot(scale.sigma_px, options.image_blur_mm * scale.px_per_mm);
 }
 
-void search_view(const ViewScales& scales,
-                 const std::vector<SilhouettePoint>& silhouette,
-                 double half_width_mm,
-                 const FitOptions& options,
-                 ThreadPool& pool,
-                 std::vector<BoundaryPoint>& edges,
-                 float& cap,
-                 ViewBoundary& boundary) {
-  const EdgeImage& image = scales.scale_for(half_width_mm);
-  const SearchKernel window(window_for(scales, half_width_mm, cap));
-  const int num_points = static_cast<int>(silhouette.size());
-  edges.assign(silhouette.size(), {});
-  pool.run((num_points + kBlockSize - 1) / kBlockSize, [&](int block) {
-    const int last = std::min((block + 1) * kBlockSize, num_points);
-    for (int k = block * kBlockSize; k < last; ++k) {
-      const SilhouettePoint& point = silhouette[static_cast<std::size_t>(k)];
-      float px[2];
-      to_patch(image.patch, point.px, px);
-      if (!inside(image.patch, px)) continue;
-      edges[static_cast<std::size_t>(k)] = search_boundary(image, px, point.normal, window);
-    }
-  });
+SearchKernel search_kernel(const Scale& scale, double half_width_mm, float cap) {
+  return SearchKernel(window_for(scale, half_width_mm, cap));
+}
 
-  std::vector<float>& buffer = boundary.scratch;
-  const float median = median_strength(edges, buffer);
+void search_points(const EdgeImage& image,
+                   const std::vector<SilhouettePoint>& silhouette,
+                   int first,
+                   int last,
+                   const SearchKernel& kernel,
+                   std::vector<BoundaryPoint>& edges) {
+  for (int k = first; k < last; ++k) {
+    const SilhouettePoint& point = silhouette[static_cast<std::size_t>(k)];
+    float px[2];
+    to_patch(image.patch, point.px, px);
+    edges[static_cast<std::size_t>(k)] = inside(image.patch, px)
+                                             ? search_boundary(image, px, point.normal, kernel)
+                                             : BoundaryPoint{};
+  }
+}
+
+void observe(const ViewScales& scales,
+             const std::vector<SilhouettePoint>& silhouette,
+             const std::vector<BoundaryPoint>& edges,
+             double half_width_mm,
+             const FitOptions& options,
+             float& cap,
+             ViewBoundary& boundary) {
+  const Scale& scale = scales.scale_for(half_width_mm);
+  const EdgeImage& image = scale.image;
+  const float median = median_strength(edges, boundary.scratch);
   cap = kCapOverMedian * median;
-  const double bias =
-      edge_bias_px(scales.sigma_px_for(half_width_mm), options, scales.patch_px_per_mm());
+  const double bias = edge_bias_px(scale, options);
   const auto factor = static_cast<float>(image.patch.factor);
   const float half_trust = kTrustAtMedian * median;
   boundary.observations.clear();
   boundary.px_per_mm = scales.px_per_mm;
+  boundary.view_weight =
+      static_cast<double>(options.points_per_view) / std::max<std::size_t>(1, silhouette.size());
   for (std::size_t k = 0; k < silhouette.size(); ++k) {
     const float strength = edges[k].strength;
     if (strength <= 0.0F || strength < kEdgeOverNoise * 0.5F * image.noise) continue;
@@ -100,7 +105,6 @@ void search_view(const ViewScales& scales,
     }
     boundary.observations.push_back(observation);
   }
-  boundary.view_weight = static_cast<double>(options.points_per_view) / std::max(1, num_points);
 }
 
 void report_view(const ViewScales& scales,
@@ -110,10 +114,10 @@ void report_view(const ViewScales& scales,
                  std::vector<float>& found_px,
                  int& num_inside) {
   constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
-  const EdgeImage& image = scales.fine;
-  const SearchKernel window(window_for(scales, kReportWindow_mm, 0.0F));
-  const double bias = edge_bias_px(scales.fine_sigma_px, options, scales.patch_px_per_mm());
-  const double per_mm = scales.patch_px_per_mm();
+  const Scale& scale = scales.fine;
+  const EdgeImage& image = scale.image;
+  const SearchKernel window(window_for(scale, kReportWindow_mm, 0.0F));
+  const double bias = edge_bias_px(scale, options);
   offsets_mm.assign(silhouette.size(), kNone);
   found_px.assign(2 * silhouette.size(), kNone);
   num_inside = 0;
@@ -126,7 +130,7 @@ void report_view(const ViewScales& scales,
     const BoundaryPoint edge = search_boundary(image, px, point.normal, window);
     if (edge.strength <= kEdgeOverNoise * image.noise) continue;
     const double offset_px = edge.offset_px + bias;
-    offsets_mm[k] = static_cast<float>(offset_px / per_mm);
+    offsets_mm[k] = static_cast<float>(offset_px / scale.px_per_mm);
     for (std::size_t a = 0; a < 2; ++a) {
       found_px[2 * k + a] =
           point.px[a] + static_cast<float>(image.patch.factor * offset_px) * point.normal[a];

@@ -10,21 +10,33 @@ namespace osteoform {
 
 inline constexpr double kReportWindow_mm = 5.0;
 
-/// Searches the boundary from every silhouette point and fills `boundary`.
-/// @param cap  [in/out] gradient above which an edge scores no higher; follows the median edge
-void search_view(const ViewScales& scales,
-                 const std::vector<SilhouettePoint>& silhouette,
-                 double half_width_mm,
-                 const FitOptions& options,
-                 ThreadPool& pool,
-                 std::vector<BoundaryPoint>& edges,
-                 float& cap,
-                 ViewBoundary& boundary);
+/// What one search of this half width looks for in an image.
+/// @param cap  gradient above which an edge scores no higher (0: none)
+SearchKernel search_kernel(const Scale& scale, double half_width_mm, float cap);
+
+/// Searches the boundary from silhouette points [first, last).
+/// @param edges  as many as silhouette points; strength 0 where there is no edge
+void search_points(const EdgeImage& image,
+                   const std::vector<SilhouettePoint>& silhouette,
+                   int first,
+                   int last,
+                   const SearchKernel& kernel,
+                   std::vector<BoundaryPoint>& edges);
+
+/// Makes observations of all edges of a view.
+/// @param cap  [out] the next search's, after the median edge
+void observe(const ViewScales& scales,
+             const std::vector<SilhouettePoint>& silhouette,
+             const std::vector<BoundaryPoint>& edges,
+             double half_width_mm,
+             const FitOptions& options,
+             float& cap,
+             ViewBoundary& boundary);
 
 /// How far along the normal the steepest fall lies inside the true rim, in pixels: the attenuation
 /// of a convex rim grows like the root of the depth, and a Gaussian of sigma moves its steepest
 /// point inward by 0.765 sigma.
-double edge_bias_px(double sigma_px, const FitOptions& options, double px_per_mm);
+double edge_bias_px(const Scale& scale, const FitOptions& options);
 
 /// Edges that stand out of the gradient noise by this many standard deviations are edges.
 inline constexpr float kEdgeOverNoise = 3.0F;

@@ -10,23 +10,23 @@
 namespace osteoform {
 namespace {
 
-constexpr int kVerticesPerBlock = 32;
+constexpr int kVerticesPerBlock = 64;
 
 /// Solves L Y = J in place for kVerticesPerBlock columns, and sums their squares.
 /// @param L  num x num, row by row
 /// @param J  num rows of kVerticesPerBlock
-OSTEOFORM_CLONES void whiten(const double* L, int num, double* J, double* squares) {
-  std::fill(squares, squares + kVerticesPerBlock, 0.0);
+OSTEOFORM_CLONES void whiten(const float* L, int num, float* J, float* squares) {
+  std::fill(squares, squares + kVerticesPerBlock, 0.0F);
   for (int r = 0; r < num; ++r) {
-    double* y = J + static_cast<std::ptrdiff_t>(r) * kVerticesPerBlock;
-    const double* row = L + static_cast<std::ptrdiff_t>(r) * num;
-    double sums[kVerticesPerBlock];
+    float* y = J + static_cast<std::ptrdiff_t>(r) * kVerticesPerBlock;
+    const float* row = L + static_cast<std::ptrdiff_t>(r) * num;
+    float sums[kVerticesPerBlock];
     for (int k = 0; k < kVerticesPerBlock; ++k) sums[k] = y[k];
-    const double* solved = J;
+    const float* solved = J;
     for (int c = 0; c < r; ++c, solved += kVerticesPerBlock) {
       for (int k = 0; k < kVerticesPerBlock; ++k) sums[k] -= row[c] * solved[k];
     }
-    const double scale = 1.0 / row[r];
+    const float scale = 1.0F / row[r];
     for (int k = 0; k < kVerticesPerBlock; ++k) {
       y[k] = scale * sums[k];
       squares[k] += y[k] * y[k];
@@ -40,15 +40,15 @@ void normal_derivative(const ShapeModel& model,
                        const Points& vertices,
                        const Points& normals,
                        int i,
-                       double* column) {
+                       float* column) {
   const Eigen::Vector3d x = vertices.row(i).transpose().cast<double>();
   const Eigen::Vector3d n = normals.row(i).transpose().cast<double>();
   const Eigen::Matrix3d& R = state.world_from_bone.rotation;
   const Eigen::Vector3d torque = R * x.cross(n);
   const Eigen::Vector3d force = R * n;
   for (int k = 0; k < 3; ++k) {
-    column[k * kVerticesPerBlock] = torque[k];
-    column[(3 + k) * kVerticesPerBlock] = force[k];
+    column[k * kVerticesPerBlock] = static_cast<float>(torque[k]);
+    column[(3 + k) * kVerticesPerBlock] = static_cast<float>(force[k]);
   }
   const float* modes = model.modes.row(3 * i).data();
   const int stride = model.stride();
@@ -77,19 +77,20 @@ Eigen::VectorXf vertex_sd_mm(const ShapeModel& model,
     sd.setConstant(std::numeric_limits<float>::infinity());
     return sd;
   }
-  const MatrixRm64 L = factor.matrixL();
+  // Float is enough: a standard deviation needs no more than three digits.
+  const MatrixRm32 L = MatrixRm64(factor.matrixL()).cast<float>();
   pool.run((num_points + kVerticesPerBlock - 1) / kVerticesPerBlock, [&](int block) {
     const int first = block * kVerticesPerBlock;
     const int count = std::min(kVerticesPerBlock, num_points - first);
-    MatrixRm64 J = MatrixRm64::Zero(state.num_params(), kVerticesPerBlock);
-    double squares[kVerticesPerBlock];
+    MatrixRm32 J = MatrixRm32::Zero(state.num_params(), kVerticesPerBlock);
+    float squares[kVerticesPerBlock];
     for (int k = 0; k < count; ++k) {
       normal_derivative(model, state, vertices, normals, first + k, J.data() + k);
     }
     whiten(L.data(), state.num_params(), J.data(), squares);
     for (int k = 0; k < count; ++k) {
       const double tau = model.inadequacy_mm[first + k];
-      sd[first + k] = static_cast<float>(std::sqrt(squares[k] + tau * tau));
+      sd[first + k] = static_cast<float>(std::sqrt(static_cast<double>(squares[k]) + tau * tau));
     }
   });
   return sd;

@@ -12,7 +12,8 @@ namespace osteoform {
 namespace {
 
 constexpr int kLanes = 8;
-constexpr int kMixed = 8;  // values per sample
+constexpr int kGroup = 16;  // samples looked at in one go
+constexpr int kMixed = 8;   // values per sample
 constexpr int kMaxSamples = (kMaxSearchSteps + 1 + kLanes - 1) / kLanes * kLanes;
 
 /// Samples along a normal: u = start + q * direction.
@@ -97,17 +98,27 @@ OSTEOFORM_CLONES void score_samples(const float* mixed,
   }
 }
 
-/// The first sample of the greatest positive score, or -1; num is padded with zeros.
-OSTEOFORM_CLONES int best_sample(const float* score, int num) {
+/// The greatest of n scores, n a multiple of kLanes, or 0.
+OSTEOFORM_CLONES float top_of(const float* score, int n) {
   float tops[kLanes] = {};
-  for (int s = 0; s < num; s += kLanes) {
+  for (int s = 0; s < n; s += kLanes) {
     for (int lane = 0; lane < kLanes; ++lane) {
       tops[lane] = score[s + lane] > tops[lane] ? score[s + lane] : tops[lane];
     }
   }
-  const float top = *std::max_element(tops, tops + kLanes);
-  if (!(top > 0.0F)) return -1;
-  return static_cast<int>(std::find(score, score + num, top) - score);
+  return *std::max_element(tops, tops + kLanes);
+}
+
+/// Where the first of n scores, n a multiple of kLanes, equals one that is among them.
+OSTEOFORM_CLONES int first_of(const float* score, int n, float value) {
+  int group = 0;
+  for (; group < n; group += kLanes) {
+    int num_equal = 0;
+    for (int lane = 0; lane < kLanes; ++lane) num_equal += score[group + lane] == value ? 1 : 0;
+    if (num_equal > 0) break;
+  }
+  while (score[group] != value) ++group;
+  return group;
 }
 
 /// Vertex of the parabola through three neighbours, within one step.
@@ -117,16 +128,112 @@ float parabola_vertex(float left, float middle, float right) {
   return std::clamp(0.5F * (left - right) / curvature, -1.0F, 1.0F);
 }
 
-/// The steepest place uphill of `sample`, in steps: the window draws the best score towards its
-/// middle, the edge itself is where the fall is greatest. Neighbours two steps away, about a pixel,
-/// see past the kinks of the bilinear samples.
-float steepest(const float* fall, int num, int sample) {
-  while (sample + 1 < num && fall[sample + 1] > fall[sample]) ++sample;
-  while (sample > 0 && fall[sample - 1] > fall[sample]) --sample;
-  if (sample < 2 || sample + 2 >= num) return static_cast<float>(sample);
-  return static_cast<float>(sample) +
-         2.0F * parabola_vertex(fall[sample - 2], fall[sample], fall[sample + 2]);
-}
+/// The samples along a line, looked at from the middle outwards, as far as somebody asks.
+class Profile {
+ public:
+  Profile(const EdgeImage& image,
+          const float px[2],
+          const float normal[2],
+          const SearchKernel& kernel)
+      : image_(image),
+        kernel_(kernel),
+        normal_(normal),
+        line_{{px[0], px[1]},
+              {normal[0], normal[1]},
+              -kernel.step_px * static_cast<float>(kernel.half),
+              kernel.step_px},
+        num_(2 * kernel.half + 1),
+        padded_((num_ + kLanes - 1) / kLanes * kLanes) {
+    begin_ = 0;  // the samples inside the image are one run: it is convex
+    end_ = num_;
+    while (begin_ < end_ && !inside(image, line_, begin_)) ++begin_;
+    while (end_ > begin_ && !inside(image, line_, end_ - 1)) --end_;
+    low_ = high_ = kernel.half / kLanes * kLanes;
+  }
+
+  bool is_outside() const { return begin_ == end_; }
+
+  /// The first sample of the greatest positive score, or -1. A score is at most cap * nearness:
+  /// samples that cannot win any more are not looked at.
+  int best() {
+    look_at(low_ - kGroup, high_ + kGroup);
+    constexpr float kRounding = 1.0001F;
+    while (low_ > 0 || high_ < padded_) {
+      const float below = low_ > 0 ? kernel_.nearness[low_ - 1] : 0.0F;
+      const float above = high_ < num_ ? kernel_.nearness[high_] : 0.0F;
+      if (kRounding * kernel_.cap * std::max(below, above) < top_) break;
+      look_at(low_ - kGroup, high_ + kGroup);
+    }
+    if (!(top_ > 0.0F)) return -1;
+    return low_ + first_of(score_ + low_, high_ - low_, top_);
+  }
+
+  float fall(int sample) {
+    if (sample < low_) look_at(low_ - kGroup, high_);
+    if (sample >= high_) look_at(low_, high_ + kGroup);
+    return fall_[sample];
+  }
+
+  /// The steepest place uphill of `sample`, in px along the normal: the window draws the best score
+  /// towards its middle, the edge itself is where the fall is greatest. Neighbours two steps away,
+  /// about a pixel, see past the kinks of the bilinear samples.
+  float steepest(int sample) {
+    while (sample + 1 < num_ && fall(sample + 1) > fall(sample)) ++sample;
+    while (sample > 0 && fall(sample - 1) > fall(sample)) --sample;
+    auto at = static_cast<float>(sample);
+    if (sample >= 2 && sample + 2 < num_) {
+      at += 2.0F * parabola_vertex(fall(sample - 2), fall(sample), fall(sample + 2));
+    }
+    return line_.first + line_.step * at;
+  }
+
+ private:
+  void look_at(int low, int high) {
+    low = std::max(low, 0);
+    high = std::min(high, padded_);
+    if (low_ == high_) {
+      score_run(low, high);
+    } else {
+      if (low < low_) score_run(low, low_);
+      if (high > high_) score_run(high_, high);
+    }
+    low_ = std::min(low, low_);
+    high_ = std::max(high, high_);
+  }
+
+  /// Samples [low, high), whole groups of kLanes.
+  void score_run(int low, int high) {
+    const int first = std::clamp(begin_, low, high);
+    const int last = std::clamp(end_, first, high);
+    const auto blank = [&](int from, int to) {
+      std::fill(mixed_ + kMixed * from, mixed_ + kMixed * to, 0.0F);
+      std::fill(right_ + from, right_ + to, 0.0F);
+    };
+    blank(low, first);
+    blank(last, high);
+    mix_rows(image_.at(0, 0), image_.smooth.width, line_, first, last, mixed_, right_);
+    score_samples(mixed_ + kMixed * low,
+                  right_ + low,
+                  normal_,
+                  kernel_.nearness + low,
+                  kernel_.cap,
+                  high - low,
+                  fall_ + low,
+                  score_ + low);
+    top_ = std::max(top_, top_of(score_ + low, high - low));
+  }
+
+  const EdgeImage& image_;
+  const SearchKernel& kernel_;
+  const float* normal_;
+  Line line_;
+  int num_;
+  int padded_;
+  int begin_, end_;  ///< samples inside the image
+  int low_, high_;   ///< samples looked at
+  float top_ = 0.0F;
+  float mixed_[kMixed * kMaxSamples], right_[kMaxSamples], fall_[kMaxSamples], score_[kMaxSamples];
+};
 
 }  // namespace
 
@@ -147,26 +254,11 @@ BoundaryPoint search_boundary(const EdgeImage& image,
                               const float px[2],
                               const float normal[2],
                               const SearchKernel& kernel) {
-  const int num = 2 * kernel.half + 1;
-  const float first = -kernel.step_px * static_cast<float>(kernel.half);
-  const Line line{{px[0], px[1]}, {normal[0], normal[1]}, first, kernel.step_px};
-  int begin = 0;  // the samples inside the image are one run: it is convex
-  int end = num;
-  while (begin < end && !inside(image, line, begin)) ++begin;
-  while (end > begin && !inside(image, line, end - 1)) --end;
-  if (begin == end) return {};
-
-  const int padded = (num + kLanes - 1) / kLanes * kLanes;
-  float mixed[kMixed * kMaxSamples], right[kMaxSamples], fall[kMaxSamples], score[kMaxSamples];
-  std::fill(mixed, mixed + kMixed * begin, 0.0F);
-  std::fill(mixed + kMixed * end, mixed + kMixed * padded, 0.0F);
-  std::fill(right, right + begin, 0.0F);
-  std::fill(right + end, right + padded, 0.0F);
-  mix_rows(image.at(0, 0), image.smooth.width, line, begin, end, mixed, right);
-  score_samples(mixed, right, normal, kernel.nearness, kernel.cap, padded, fall, score);
-  const int best = best_sample(score, padded);
+  Profile profile(image, px, normal, kernel);
+  if (profile.is_outside()) return {};
+  const int best = profile.best();
   if (best < 0) return {};
-  return {first + kernel.step_px * steepest(fall, num, best), fall[best]};
+  return {profile.steepest(best), profile.fall(best)};
 }
 
 }  // namespace osteoform

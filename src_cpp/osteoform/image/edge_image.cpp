@@ -11,6 +11,7 @@
 namespace osteoform {
 namespace {
 
+constexpr int kNoiseGrid = 64;             // samples along the shorter side
 constexpr float kDarkest = 1.0F / 400.0F;  // of the range: below it, 8-bit grey values say nothing
 
 OSTEOFORM_CLONES void add_downsampled(const float* source, int factor, int n, float* out) {
@@ -18,6 +19,12 @@ OSTEOFORM_CLONES void add_downsampled(const float* source, int factor, int n, fl
     float sum = 0.0F;
     for (int k = 0; k < factor; ++k) sum += source[u * factor + k];
     out[u] += sum;
+  }
+}
+
+OSTEOFORM_CLONES void mean_of_fours(const float* above, const float* below, int n, float* out) {
+  for (int u = 0; u < n; ++u) {
+    out[u] = 0.25F * ((above[2 * u] + below[2 * u]) + (above[2 * u + 1] + below[2 * u + 1]));
   }
 }
 
@@ -63,7 +70,7 @@ float upper_median(std::vector<float>& values) {
 /// Most of a radiograph is not edge, so the median measures noise and slow background.
 float gradient_noise(const EdgeImage& image) {
   const Patch& p = image.patch;
-  const int step = std::max(1, std::min(p.width, p.height) / 128);
+  const int step = std::max(1, std::min(p.width, p.height) / kNoiseGrid);
   const int rows = (p.height - 2 + step - 1) / step;
   const int columns = (p.width - 2 + step - 1) / step;
   if (rows <= 0 || columns <= 0) return 0.0F;
@@ -143,6 +150,28 @@ EdgeImage make_edge_image(const RowSource& rows, const Patch& patch, double sigm
   image.smooth = gaussian_blur(patch.width, patch.height, rows, sigma_px, 1);
   image.noise = gradient_noise(image);
   return image;
+}
+
+EdgeImage make_half_edge_image(const EdgeImage& source, double sigma_px) {
+  const Patch& from = source.patch;
+  Patch patch;
+  patch.factor = 2 * from.factor;
+  patch.left = (from.left + 1) / 2;
+  patch.top = (from.top + 1) / 2;
+  const int first_u = 2 * patch.left - from.left;
+  const int first_v = 2 * patch.top - from.top;
+  patch.width = std::max(0, (from.width - first_u) / 2);
+  patch.height = std::max(0, (from.height - first_v) / 2);
+  if (patch.width < 3 || patch.height < 3) patch.width = patch.height = 0;
+  std::vector<float> row(static_cast<std::size_t>(patch.width));
+  const RowSource halved = [&](int v) {
+    mean_of_fours(source.at(first_u, first_v + 2 * v),
+                  source.at(first_u, first_v + 2 * v + 1),
+                  patch.width,
+                  row.data());
+    return row.data();
+  };
+  return make_edge_image(halved, patch, sigma_px);
 }
 
 EdgeImage make_edge_image(const ImageF& smooth, const Patch& patch) {

@@ -76,6 +76,13 @@ struct EdgeImage {
 /// Smooths the rows of a patch.
 EdgeImage make_edge_image(const RowSource& rows, const Patch& patch, double sigma_px);
 
+/// What the mean of two pixels smooths, in pixels of twice the size: the root of 1/4 over 2.
+inline constexpr double kHalvingSigma_px = 0.25;
+
+/// The same at half the resolution, smoothed further. Its pixels hold four of the source's grid, so
+/// an odd first or last row or column is left out.
+EdgeImage make_half_edge_image(const EdgeImage& source, double sigma_px);
+
 /// @param smooth  attenuation of the patch, already smoothed
 EdgeImage make_edge_image(const ImageF& smooth, const Patch& patch);
 

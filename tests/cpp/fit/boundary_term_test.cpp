@@ -86,7 +86,8 @@ TEST(BoundaryTerm, GradientIsTheSlopeOfItsCost) {
   const std::vector<View> views = test::two_views();
   const FitState<double> state = test::some_state(kModes);
   ThreadPool pool(1);
-  BoundaryTerm term(model, views, 300, pool);
+  InstanceMemo instances(model, pool);
+  BoundaryTerm term(model, views, 300, instances, pool);
   fill(model, views, state, term);
   NormalEquations sums;
   sums.reset(state.num_params());
@@ -110,7 +111,8 @@ TEST(BoundaryTerm, SumsDoNotDependOnTheNumberOfThreads) {
   NormalEquations expected;
   for (const int num_threads : {1, 2, 7}) {
     ThreadPool pool(num_threads);
-    BoundaryTerm term(model, views, 300, pool);
+    InstanceMemo instances(model, pool);
+    BoundaryTerm term(model, views, 300, instances, pool);
     fill(model, views, state, term);
     NormalEquations sums;
     sums.reset(state.num_params());

@@ -12,6 +12,8 @@ F64 = NDArray[np.float64]
 
 DARKEST = np.float32(1.0 / 400.0)
 MAX_STEPS = 160
+NOISE_GRID = 64  # samples along the shorter side
+HALVING_SIGMA_PX = 0.25
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,19 @@ def attenuation(
     return -np.log(np.maximum(values, np.float32(0.0)) + DARKEST)
 
 
+def halved(image: F32, patch: Patch) -> tuple[F32, Patch]:
+    """Means of four pixels on the source's even grid, and where they lie."""
+    left, top = (patch.left + 1) // 2, (patch.top + 1) // 2
+    u, v = 2 * left - patch.left, 2 * top - patch.top
+    width, height = (patch.width - u) // 2, (patch.height - v) // 2
+    if width < 3 or height < 3:
+        width = height = 0
+    rows = image[v : v + 2 * height, u : u + 2 * width]
+    pairs = rows[::2] + rows[1::2]
+    means = np.float32(0.25) * (pairs[:, ::2] + pairs[:, 1::2])
+    return means, Patch(2 * patch.factor, left, top, width, height)
+
+
 def gaussian_blur(image: F32, sigma_px: float) -> F32:
     """Separable Gaussian, cut at 3 sigma, borders repeated."""
     if sigma_px <= 0.0 or image.size == 0:
@@ -108,7 +123,7 @@ def make_edge_image(smooth: F32, patch: Patch) -> EdgeImage:
 
 def gradient_noise(du: F32) -> float:
     """Robust sd over a grid of pixels: most of a radiograph is not edge."""
-    step = max(1, min(du.shape) // 128)
+    step = max(1, min(du.shape) // NOISE_GRID)
     sample = np.abs(du[1:-1:step, 1:-1:step])
     return 1.4826 * upper_median(sample[sample > 0.0])
 

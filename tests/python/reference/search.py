@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from reference import options as fixed
 from reference.image import (
+    HALVING_SIGMA_PX,
     MAX_STEPS,
     EdgeImage,
     attenuation,
     gaussian_blur,
+    halved,
     make_edge_image,
     patch_around,
     search_boundary,
@@ -29,18 +31,25 @@ F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scales:
-    """One view's patch; sigmas are in its pixels, px_per_mm in the source's."""
+class Scale:
+    """A smoothed image; px_per_mm and sigma_px are in its own pixels."""
 
-    fine: EdgeImage
-    coarse: EdgeImage
+    image: EdgeImage
     px_per_mm: float
-    fine_sigma_px: float
-    coarse_sigma_px: float
+    sigma_px: float
 
-    @property
-    def patch_px_per_mm(self) -> float:
-        return self.px_per_mm / self.fine.patch.factor
+
+@dataclass(frozen=True, kw_only=True)
+class Scales:
+    """One view around the bone; px_per_mm is the source's."""
+
+    fine: Scale
+    coarse: Scale
+    px_per_mm: float
+
+    def of(self, half_width_mm: float) -> Scale:
+        """The scale for a search."""
+        return self.coarse if half_width_mm > fixed.COARSE_ABOVE_MM else self.fine
 
 
 def prepare_scales(
@@ -60,24 +69,26 @@ def prepare_scales(
     )
     if patch.width == 0:
         return None
-    fine_sigma = options.smoothing_mm * px_per_mm / factor
-    coarse_sigma = max(options.coarse_smoothing_mm * px_per_mm / factor, fine_sigma)
     low, high = float(pixels.min()), float(pixels.max())
     dense = attenuation(pixels, patch, low, high, bright_is_dense=bright_is_dense)
-    fine = gaussian_blur(dense, fine_sigma)
-    coarse = gaussian_blur(fine, float(np.sqrt(coarse_sigma**2 - fine_sigma**2)))
-    return Scales(
-        fine=make_edge_image(fine, patch),
-        coarse=make_edge_image(coarse, patch),
-        px_per_mm=px_per_mm,
-        fine_sigma_px=fine_sigma,
-        coarse_sigma_px=coarse_sigma,
-    )
+    per_mm = px_per_mm / factor
+    sigma = options.smoothing_mm * per_mm
+    smooth = gaussian_blur(dense, sigma)
+    fine = Scale(image=make_edge_image(smooth, patch), px_per_mm=per_mm, sigma_px=sigma)
+
+    per_mm *= 0.5
+    smoothed = float(np.hypot(0.5 * sigma, HALVING_SIGMA_PX))
+    sigma = max(options.coarse_smoothing_mm * per_mm, smoothed)
+    means, half = halved(smooth, patch)
+    smooth = gaussian_blur(means, float(np.sqrt(sigma**2 - smoothed**2)))
+    coarse = Scale(image=make_edge_image(smooth, half), px_per_mm=per_mm, sigma_px=sigma)
+    return Scales(fine=fine, coarse=coarse, px_per_mm=px_per_mm)
 
 
-def edge_bias_px(sigma_px: float, options: Options, px_per_mm: float) -> float:
+def edge_bias_px(scale: Scale, options: Options) -> float:
     """How far blur moves the steepest fall inward of a convex rim."""
-    return fixed.ROOT_EDGE_BIAS * float(np.hypot(sigma_px, options.image_blur_mm * px_per_mm))
+    blur_px = options.image_blur_mm * scale.px_per_mm
+    return fixed.ROOT_EDGE_BIAS * float(np.hypot(scale.sigma_px, blur_px))
 
 
 def search_view(
@@ -90,13 +101,12 @@ def search_view(
     options: Options,
 ) -> tuple[BoundaryObservations, float]:
     """Boundary points of one view, and the next search's cap on gradients."""
-    coarse = half_width_mm > fixed.COARSE_ABOVE_MM
-    image = scales.coarse if coarse else scales.fine
-    offset, strength, _ = _find_edges(scales, image, rim, half_width_mm, cap)
+    scale = scales.of(half_width_mm)
+    image = scale.image
+    offset, strength, _ = _find_edges(scale, rim, half_width_mm, cap)
 
     median = upper_median(strength[strength > 0.0])
-    sigma = scales.coarse_sigma_px if coarse else scales.fine_sigma_px
-    bias = edge_bias_px(sigma, options, scales.patch_px_per_mm)
+    bias = edge_bias_px(scale, options)
     keep = (strength > 0.0) & (strength >= fixed.EDGE_OVER_NOISE * 0.5 * image.noise)
     s2 = strength[keep].astype(np.float64) ** 2
     trust = s2 / (s2 + (fixed.TRUST_AT_MEDIAN * median) ** 2)
@@ -126,23 +136,23 @@ def _between_modes(modes: F32, edges: NDArray[np.int32], alpha: F64) -> F32:
 def report_view(scales: Scales, rim: Silhouette, options: Options) -> tuple[F64, NDArray[np.bool_]]:
     """Offset [mm] of the edge within 5 mm of each silhouette point, NaN for none; which are in
     the image."""
-    image = scales.fine
-    offset, strength, inside = _find_edges(scales, image, rim, fixed.REPORT_WINDOW_MM, 0.0)
-    bias = edge_bias_px(scales.fine_sigma_px, options, scales.patch_px_per_mm)
-    found = inside & (strength > fixed.EDGE_OVER_NOISE * image.noise)
-    return np.where(found, (offset + bias) / scales.patch_px_per_mm, np.nan), inside
+    scale = scales.fine
+    offset, strength, inside = _find_edges(scale, rim, fixed.REPORT_WINDOW_MM, 0.0)
+    bias = edge_bias_px(scale, options)
+    found = inside & (strength > fixed.EDGE_OVER_NOISE * scale.image.noise)
+    return np.where(found, (offset + bias) / scale.px_per_mm, np.nan), inside
 
 
 def _find_edges(
-    scales: Scales, image: EdgeImage, rim: Silhouette, half_width_mm: float, cap: float
+    scale: Scale, rim: Silhouette, half_width_mm: float, cap: float
 ) -> tuple[F32, F32, NDArray[np.bool_]]:
-    patch = image.patch
+    patch = scale.image.patch
     px = patch.from_source(rim.px)
     inside = np.all((px >= 1.0) & (px < [patch.width - 2, patch.height - 2]), axis=1)
-    half_width_px = half_width_mm * scales.patch_px_per_mm
+    half_width_px = half_width_mm * scale.px_per_mm
     offset, strength = np.zeros(len(rim), np.float32), np.zeros(len(rim), np.float32)
     offset[inside], strength[inside] = search_boundary(
-        image,
+        scale.image,
         px[inside],
         rim.normal[inside],
         half_width_px=half_width_px,

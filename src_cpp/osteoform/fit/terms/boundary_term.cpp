@@ -34,54 +34,25 @@ OSTEOFORM_CLONES void add_to(const float* values, int width, double* totals) {
   }
 }
 
-/// What moves the point between two vertices: three rows of modes, interpolated.
-OSTEOFORM_CLONES void modes_between(
-    const float* mi, const float* mj, float alpha, int stride, float* modes) {
-  for (int k = 0; k < 3 * stride; ++k) modes[k] = mi[k] + alpha * (mj[k] - mi[k]);
-}
-
-/// The three rows of modes times b.
-OSTEOFORM_CLONES void move(const float* modes, const float* b, int stride, float out[3]) {
-  Float8 sums[3] = {};
-  for (int k = 0; k < stride; k += 8) {
-    const Float8 w = lanes<Float8>(b + k);
-    for (int a = 0; a < 3; ++a) sums[a] += w * lanes<Float8>(modes + a * stride + k);
-  }
+/// out[k] = w . displacement by mode k of the point between two vertices
+/// @param mi, mj  three rows of modes each, one per coordinate
+OSTEOFORM_CLONES void shape_row(
+    const float* mi, const float* mj, float alpha, const float w[3], int stride, float* out) {
+  float wi[3], wj[3];
   for (int a = 0; a < 3; ++a) {
-    float s[8];
-    lanes<Float8>(s) = sums[a];
-    out[a] = ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
+    wi[a] = w[a] * (1.0F - alpha);
+    wj[a] = w[a] * alpha;
   }
-}
-
-/// out[k] = w . modes of column k
-OSTEOFORM_CLONES void shape_row(const float* modes, const float w[3], int stride, float* out) {
   for (int k = 0; k < stride; ++k) {
-    out[k] = w[0] * modes[k] + w[1] * modes[stride + k] + w[2] * modes[2 * stride + k];
+    out[k] = (wi[0] * mi[k] + wj[0] * mj[k]) + (wi[1] * mi[stride + k] + wj[1] * mj[stride + k]) +
+             (wi[2] * mi[2 * stride + k] + wj[2] * mj[2 * stride + k]);
   }
 }
 
-/// @param modes  [out] room for the point's own three rows of modes
-Eigen::Vector3d point_in_bone(const ShapeModel& model,
-                              const float* b,
-                              const SilhouettePoint& point,
-                              float* modes) {
-  const int stride = model.stride();
-  const float* all = model.modes.data();
-  modes_between(all + static_cast<std::ptrdiff_t>(3) * point.i * stride,
-                all + static_cast<std::ptrdiff_t>(3) * point.j * stride,
-                point.alpha,
-                stride,
-                modes);
-  float moved[3];
-  move(modes, b, stride, moved);
-  Eigen::Vector3d x;
-  for (int k = 0; k < 3; ++k) {
-    const float mean =
-        (1.0F - point.alpha) * model.mean(point.i, k) + point.alpha * model.mean(point.j, k);
-    x[k] = mean + moved[k];
-  }
-  return x;
+Eigen::Vector3d point_in_bone(const Points& vertices, const SilhouettePoint& point) {
+  const double alpha = point.alpha;
+  return (1.0 - alpha) * vertices.row(point.i).transpose().cast<double>() +
+         alpha * vertices.row(point.j).transpose().cast<double>();
 }
 
 }  // namespace
@@ -89,13 +60,14 @@ Eigen::Vector3d point_in_bone(const ShapeModel& model,
 BoundaryTerm::BoundaryTerm(const ShapeModel& model,
                            const std::vector<View>& views,
                            int max_points,
+                           InstanceMemo& instances,
                            ThreadPool& pool)
     : boundaries(views.size()),
       model_(model),
       views_(views),
+      instances_(instances),
       pool_(pool),
       width_(model.stride() + kExtraColumns),
-      b_(static_cast<std::size_t>(model.stride())),
       totals_(static_cast<std::size_t>(width_) * width_) {
   const int blocks_per_view = (max_points + kBlockSize - 1) / kBlockSize;
   blocks_.resize(views.size() * static_cast<std::size_t>(blocks_per_view));
@@ -121,7 +93,13 @@ int BoundaryTerm::lay_out_blocks() {
   return num_blocks;
 }
 
-void BoundaryTerm::linearize_block(const FitState<double>& state, Block& block) {
+bool BoundaryTerm::is_empty() const {
+  return std::ranges::all_of(boundaries, [](const auto& b) { return b.observations.empty(); });
+}
+
+void BoundaryTerm::linearize_block(const FitState<double>& state,
+                                   const Points& vertices,
+                                   Block& block) {
   const ViewBoundary& boundary = boundaries[static_cast<std::size_t>(block.view)];
   const View view = view_of_bone(views_[static_cast<std::size_t>(block.view)],
                                  state.world_from_bone_for(block.view));
@@ -129,16 +107,16 @@ void BoundaryTerm::linearize_block(const FitState<double>& state, Block& block) 
   const GemanMcClureLoss loss{loss_scale};
   const double whiten = 1.0 / (boundary.px_per_mm * sigma_mm);
   const int stride = model_.stride();
-  float weights[kBlockSize] = {};
-  float modes[3 * kMaxModes];
-  std::fill(block.rows.begin(), block.rows.end(), 0.0F);
+  const float* modes = model_.modes.data();
+  const auto modes_of = [&](std::int32_t i) { return modes + std::ptrdiff_t{3} * i * stride; };
+  float weights[kBlockSize] = {};  // rows of points that do not count keep what they held
   block.cost = 0.0;
 
   std::visit(
       [&](const auto& geometry) {
         for (int q = block.first; q < block.last; ++q) {
           const BoundaryObservation& o = boundary.observations[static_cast<std::size_t>(q)];
-          const Eigen::Vector3d x = point_in_bone(model_, b_.data(), o.point, modes);
+          const Eigen::Vector3d x = point_in_bone(vertices, o.point);
           if (o.weight <= 0.0F || !geometry.sees(x)) continue;
           Eigen::Vector3d gradient;
           const double r = whiten * boundary_element<double>(
@@ -156,7 +134,7 @@ void BoundaryTerm::linearize_block(const FitState<double>& state, Block& block) 
           const float w[3] = {static_cast<float>(gradient[0]),
                               static_cast<float>(gradient[1]),
                               static_cast<float>(gradient[2])};
-          shape_row(modes, w, stride, row);
+          shape_row(modes_of(o.point.i), modes_of(o.point.j), o.point.alpha, w, stride, row);
           const Eigen::Vector3d torque = x.cross(gradient);
           Eigen::Map<Eigen::Matrix<float, 12, 1>> motion(row + stride);
           motion.segment<3>(0) = (frames.pose_from_torque * torque).cast<float>();
@@ -201,11 +179,16 @@ void BoundaryTerm::scatter(const FitState<double>& state, int view, NormalEquati
   }
 }
 
-void BoundaryTerm::accumulate(const FitState<double>& state, NormalEquations& sums) {
-  pad_coefficients(state.b, b_);
+void BoundaryTerm::accumulate(const FitState<double>& state,
+                              NormalEquations& sums,
+                              const std::function<void()>& beside) {
   const int num_blocks = lay_out_blocks();
-  pool_.run(num_blocks,
-            [&](int k) { linearize_block(state, blocks_[static_cast<std::size_t>(k)]); });
+  if (num_blocks == 0) return beside();
+  const Points& vertices = instances_.vertices(state.b);
+  pool_.run(num_blocks + 1, [&](int k) {
+    if (k == 0) return beside();
+    linearize_block(state, vertices, blocks_[static_cast<std::size_t>(k - 1)]);
+  });
   for (int k = 0; k < num_blocks;) {
     const int view = blocks_[static_cast<std::size_t>(k)].view;
     std::fill(totals_.begin(), totals_.end(), 0.0);
@@ -218,35 +201,45 @@ void BoundaryTerm::accumulate(const FitState<double>& state, NormalEquations& su
   }
 }
 
-void BoundaryTerm::cost_of_block(const FitState<double>& state, Block& block) const {
+double BoundaryTerm::cost_of_block(const FitState<double>& state,
+                                   const Points& vertices,
+                                   const Block& block) const {
   const ViewBoundary& boundary = boundaries[static_cast<std::size_t>(block.view)];
   const View view = view_of_bone(views_[static_cast<std::size_t>(block.view)],
                                  state.world_from_bone_for(block.view));
   const GemanMcClureLoss loss{loss_scale};
   const double whiten = 1.0 / (boundary.px_per_mm * sigma_mm);
-  float modes[3 * kMaxModes];
-  block.cost = 0.0;
+  double cost = 0.0;
   std::visit(
       [&](const auto& geometry) {
         for (int q = block.first; q < block.last; ++q) {
           const BoundaryObservation& o = boundary.observations[static_cast<std::size_t>(q)];
-          const Eigen::Vector3d x = point_in_bone(model_, b_.data(), o.point, modes);
+          const Eigen::Vector3d x = point_in_bone(vertices, o.point);
           if (o.weight <= 0.0F || !geometry.sees(x)) continue;
           const double r = whiten * boundary_residual<double>(
                                         geometry,
                                         x,
                                         Eigen::Vector2d(o.found_px[0], o.found_px[1]),
                                         Eigen::Vector2d(o.point.normal[0], o.point.normal[1]));
-          block.cost += o.weight * boundary.view_weight * loss.rho(r * r);
+          cost += o.weight * boundary.view_weight * loss.rho(r * r);
         }
       },
       view);
+  return cost;
 }
 
-double BoundaryTerm::cost(const FitState<double>& state) {
-  pad_coefficients(state.b, b_);
+double BoundaryTerm::cost(const FitState<double>& state, const std::function<void()>& beside) {
   const int num_blocks = lay_out_blocks();
-  pool_.run(num_blocks, [&](int k) { cost_of_block(state, blocks_[static_cast<std::size_t>(k)]); });
+  if (num_blocks == 0) {
+    beside();
+    return 0.0;
+  }
+  const Points& vertices = instances_.vertices(state.b);
+  pool_.run(num_blocks + 1, [&](int k) {
+    if (k == 0) return beside();
+    Block& block = blocks_[static_cast<std::size_t>(k - 1)];
+    block.cost = cost_of_block(state, vertices, block);
+  });
   double total = 0.0;
   for (int k = 0; k < num_blocks; ++k) total += blocks_[static_cast<std::size_t>(k)].cost;
   return total;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "osteoform/base/parallel.hpp"
 #include "osteoform/fit/fit_state.hpp"
 #include "osteoform/fit/normal_equations.hpp"
 #include "osteoform/silhouette/silhouette.hpp"
+#include "osteoform/ssm/instance_memo.hpp"
 #include "osteoform/ssm/shape_model.hpp"
 #include "osteoform/xray/view.hpp"
 
@@ -41,14 +43,21 @@ class BoundaryTerm {
   BoundaryTerm(const ShapeModel& model,
                const std::vector<View>& views,
                int max_points,
+               InstanceMemo& instances,
                ThreadPool& pool);
 
   std::vector<ViewBoundary> boundaries;  ///< one per view
   double sigma_mm = 1.0;
   double loss_scale = 3.0;  ///< Geman-McClure, in units of sigma_mm
 
-  void accumulate(const FitState<double>& state, NormalEquations& sums);
-  double cost(const FitState<double>& state);
+  /// Adds the term at `state`.
+  /// @param beside  other work that one of the threads may do meanwhile
+  void accumulate(
+      const FitState<double>& state,
+      NormalEquations& sums,
+      const std::function<void()>& beside = [] {});
+  double cost(const FitState<double>& state, const std::function<void()>& beside = [] {});
+  bool is_empty() const;
 
  private:
   struct Block {
@@ -62,15 +71,17 @@ class BoundaryTerm {
   };
 
   int lay_out_blocks();
-  void linearize_block(const FitState<double>& state, Block& block);
-  void cost_of_block(const FitState<double>& state, Block& block) const;
+  void linearize_block(const FitState<double>& state, const Points& vertices, Block& block);
+  double cost_of_block(const FitState<double>& state,
+                       const Points& vertices,
+                       const Block& block) const;
   void scatter(const FitState<double>& state, int view, NormalEquations& sums) const;
 
   const ShapeModel& model_;
   const std::vector<View>& views_;
+  InstanceMemo& instances_;
   ThreadPool& pool_;
   int width_ = 0;
-  std::vector<float> b_;  ///< padded
   std::vector<Block> blocks_;
   std::vector<double> totals_;  ///< a view's sums
 };

@@ -109,27 +109,33 @@ bool FeatureTerm::ellipse_rows(const Seen& seen,
         if (!geometry.sees(e.center)) return false;
         r = inverse_sigma * ellipse_element<double>(geometry, e, observation.ellipse, semi_axis_px);
         if (J == nullptr) return true;
-        J->setZero(5, state.num_params());
-        const auto column = [&](int at, const Ellipsoid<double>& motion) {
-          J->col(at) =
-              inverse_sigma * ellipse_element_derivative<double>(geometry, e, motion, semi_axis_px);
+        const auto derivative = [&](const Ellipsoid<double>& motion) -> EllipseVector<double> {
+          return inverse_sigma *
+                 ellipse_element_derivative<double>(geometry, e, motion, semi_axis_px);
         };
-        for (int k = 0; k < 3; ++k) {
-          column(k, turned(e, frames.pose_from_torque.row(k).transpose()));
-          column(3 + k, shifted(frames.pose_from_force.row(k).transpose()));
-        }
-        for (int k = 0; k < static_cast<int>(state.b.size()); ++k) {
-          const Eigen::Vector3d shift =
-              features.ellipsoid_modes.col(k).segment<3>(3 * observation.ellipsoid);
-          column(kPoseDim + k,
-                 {shift, 2.0 * features.ellipsoid_scale_modes(observation.ellipsoid, k) * e.shape});
-        }
+        Eigen::Matrix<double, 5, 3> of_center;
+        for (int k = 0; k < 3; ++k)
+          of_center.col(k) = derivative(shifted(Eigen::Vector3d::Unit(k)));
+        const EllipseVector<double> of_log_scale =
+            derivative({Eigen::Vector3d::Zero(), 2.0 * e.shape});
+
+        J->setZero(5, state.num_params());
+        const Eigen::Index k = state.b.size();
+        J->middleCols<3>(3) = of_center * frames.pose_from_force.transpose();
+        J->middleCols(kPoseDim, k).noalias() =
+            of_center *
+            features.ellipsoid_modes.middleRows<3>(3 * observation.ellipsoid).leftCols(k);
+        J->middleCols(kPoseDim, k).noalias() +=
+            of_log_scale * features.ellipsoid_scale_modes.row(observation.ellipsoid).head(k);
+        const auto turn = [&](int at, const Eigen::Matrix3d& frame) {
+          for (int i = 0; i < 3; ++i)
+            J->col(at + i) = derivative(turned(e, frame.row(i).transpose()));
+        };
+        turn(0, frames.pose_from_torque);
         if (state.corrects(v)) {
           const int at = state.correction_offset(v);
-          for (int k = 0; k < 3; ++k) {
-            column(at + k, turned(e, frames.correction_from_torque.row(k).transpose()));
-            column(at + 3 + k, shifted(frames.pose_from_force.row(k).transpose()));
-          }
+          turn(at, frames.correction_from_torque);
+          J->middleCols<3>(at + 3) = J->middleCols<3>(3);
         }
         return true;
       },
