@@ -197,7 +197,7 @@ class FitOptions:
         coarse_smoothing_mm: typing.SupportsFloat | typing.SupportsIndex = 0.9,
         image_blur_mm: typing.SupportsFloat | typing.SupportsIndex = 0.25,
         boundary_sigma_mm: typing.SupportsFloat | typing.SupportsIndex = 1.0,
-        points_per_view: typing.SupportsInt | typing.SupportsIndex = 256,
+        points_per_view: typing.SupportsInt | typing.SupportsIndex = 192,
         rims: Rims = ...,
         feature_sigma_mm: typing.SupportsFloat | typing.SupportsIndex = 1.0,
         slack_cost: typing.SupportsFloat | typing.SupportsIndex = 9.0,

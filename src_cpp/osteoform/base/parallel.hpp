@@ -11,6 +11,9 @@
 
 namespace osteoform {
 
+/// Something to do, once.
+using Work = std::function<void()>;
+
 /// Runs numbered blocks of work on a fixed set of threads.
 ///
 /// What a block computes must not depend on which thread runs it; callers that sum do so per

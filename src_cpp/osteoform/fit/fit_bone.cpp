@@ -26,27 +26,39 @@ constexpr double kLossScale = 3.0;       // of the narrowest search, in units of
 constexpr double kMinMatched = 4.0;      // pairings below which a start is not believed
 constexpr double kMinQuality = 0.3;
 
+/// Features and priors: what pulls the bone before the first search.
+struct FeatureProblem {
+  FeatureTerm& features;
+  const PriorTerm& prior;
+
+  void accumulate(const FitState<double>& state, NormalEquations& sums) {
+    features.accumulate(state, sums);
+    prior.accumulate(state, sums);
+  }
+  double cost(const FitState<double>& state) { return features.cost(state) + prior.cost(state); }
+};
+
 /// Everything that pulls the bone: features, boundary, priors.
 struct BoneProblem {
   InstanceMemo& instances;
   FeatureTerm features;
   BoundaryTerm boundary;
   PriorTerm prior;
-  NormalEquations of_features;
 
   void accumulate(const FitState<double>& state, NormalEquations& sums) {
-    of_features.reset(state.num_params());
-    boundary.accumulate(state, sums, [&] { features.accumulate(state, of_features); });
-    sums.add(of_features);
+    const Work beside[] = {[&] { features.linearize(state); }};
+    boundary.accumulate(state, sums, beside);
+    features.add_to(sums);
     prior.accumulate(state, sums);
   }
   double cost(const FitState<double>& state) {
-    double of_features_alone = 0.0;
-    const double of_boundary = boundary.cost(state, [&] {
-      of_features_alone = features.cost(state);
-      if (!boundary.is_empty()) instances.normals(state.b);  // the next search asks for them
-    });
-    return of_features_alone + of_boundary + prior.cost(state);
+    double of_features = 0.0;
+    const Work beside[] = {
+        [&] { instances.normals(state.b); },  // the next search asks for them
+        [&] { of_features = features.cost(state); },
+    };
+    const double of_boundary = boundary.cost(state, beside);
+    return of_features + of_boundary + prior.cost(state);
   }
 };
 
@@ -61,7 +73,6 @@ class BoneFitter {
         problem_{instances_,
                  {model, views},
                  {model, views, options.points_per_view, instances_, pool_},
-                 {},
                  {}},
         searcher_(model, views, options, pool_) {
     problem_.boundary.sigma_mm = options.boundary_sigma_mm;
@@ -155,9 +166,10 @@ class BoneFitter {
 
   void fit_features() {
     if (problem_.features.points.empty() && problem_.features.ellipses.empty()) return;
+    FeatureProblem problem{problem_.features, problem_.prior};
     solver_.damping = 1e-6;
     for (int k = 0; k < kFeatureSteps; ++k) {
-      if (!take_step(problem_, solver_, state_, trial_)) break;
+      if (!take_step(problem, solver_, state_, trial_)) break;
     }
   }
 

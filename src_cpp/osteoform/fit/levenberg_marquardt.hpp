@@ -24,7 +24,6 @@ struct LevenbergMarquardt {
   double damping = 1e-6;
   double max_b = 4.0;
   NormalEquations sums;
-  Eigen::LLT<Eigen::MatrixXd> factor;
   Eigen::MatrixXd damped;
   Eigen::VectorXd dx;
   double cost = 0.0;
@@ -45,9 +44,9 @@ bool take_step(Problem& problem,
     solver.damped = solver.sums.H;
     solver.damped.diagonal() += solver.damping * solver.sums.H.diagonal();
     solver.damped.diagonal().array() += 1e-12;
-    solver.factor.compute(solver.damped);
-    if (solver.factor.info() == Eigen::Success) {
-      solver.dx = solver.factor.solve(-solver.sums.g);
+    const Eigen::LLT<Eigen::Ref<Eigen::MatrixXd>> factor(solver.damped);  // in place
+    if (factor.info() == Eigen::Success) {
+      solver.dx = factor.solve(-solver.sums.g);
       trial = state;
       trial.step(solver.dx);
       trial.b = trial.b.cwiseMax(-solver.max_b).cwiseMin(solver.max_b);

@@ -17,12 +17,6 @@ struct NormalEquations {
     g.setZero(num_params);
     cost = 0.0;
   }
-
-  void add(const NormalEquations& other) {
-    H += other.H;
-    g += other.g;
-    cost += other.cost;
-  }
 };
 
 }  // namespace osteoform

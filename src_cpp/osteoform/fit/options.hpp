@@ -21,7 +21,7 @@ struct FitOptions {
   double coarse_smoothing_mm = 0.9;  ///< of the image while the search is wider than 4 mm
   double image_blur_mm = 0.25;       ///< assumed blur of the image itself, for the edge bias
   double boundary_sigma_mm = 1.0;    ///< model and edge error of one silhouette point
-  int points_per_view = 256;         ///< silhouette points, and what a view weighs
+  int points_per_view = 192;         ///< silhouette points, and what a view weighs
   Rims rims = Rims::kAll;            ///< kOuter for opaque bodies, whose inner rims do not show
   double feature_sigma_mm = 1.0;     ///< definition error of features, added to the detector's
   double slack_cost = 9.0;           ///< of leaving a detection unmatched

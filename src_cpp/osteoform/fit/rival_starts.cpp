@@ -35,7 +35,7 @@ Eigen::MatrixXd motion_metric(const ShapeModel& model,
 }  // namespace
 
 std::vector<FitState<double>> rival_starts(const ShapeModel& model,
-                                           const FeatureTerm& features,
+                                           FeatureTerm& features,
                                            const PriorTerm& prior,
                                            const std::vector<bool>& in_image,
                                            const FitState<double>& state) {

@@ -23,7 +23,7 @@ inline constexpr int kMaxRivalDirections = 3;
 /// @param in_image  per feature point of the model: whether it lies in an image
 /// @param state     the aligned start, with the modes alignment moved
 std::vector<FitState<double>> rival_starts(const ShapeModel& model,
-                                           const FeatureTerm& features,
+                                           FeatureTerm& features,
                                            const PriorTerm& prior,
                                            const std::vector<bool>& in_image,
                                            const FitState<double>& state);

@@ -16,7 +16,7 @@ class Options:
     coarse_smoothing_mm: float = 0.9
     image_blur_mm: float = 0.25
     boundary_sigma_mm: float = 1.0
-    points_per_view: int = 256
+    points_per_view: int = 192
     feature_sigma_mm: float = 1.0
     slack_cost: float = 9.0
     shape_prior: float = 1.0

@@ -93,10 +93,6 @@ int BoundaryTerm::lay_out_blocks() {
   return num_blocks;
 }
 
-bool BoundaryTerm::is_empty() const {
-  return std::ranges::all_of(boundaries, [](const auto& b) { return b.observations.empty(); });
-}
-
 void BoundaryTerm::linearize_block(const FitState<double>& state,
                                    const Points& vertices,
                                    Block& block) {
@@ -179,16 +175,22 @@ void BoundaryTerm::scatter(const FitState<double>& state, int view, NormalEquati
   }
 }
 
+void BoundaryTerm::run(int num_blocks,
+                       std::span<const Work> beside,
+                       const std::function<void(Block&)>& work) {
+  const int num_beside = static_cast<int>(beside.size());
+  pool_.run(num_beside + num_blocks, [&](int k) {  // the longest first
+    if (k < num_beside) return beside[static_cast<std::size_t>(k)]();
+    work(blocks_[static_cast<std::size_t>(k - num_beside)]);
+  });
+}
+
 void BoundaryTerm::accumulate(const FitState<double>& state,
                               NormalEquations& sums,
-                              const std::function<void()>& beside) {
+                              std::span<const Work> beside) {
   const int num_blocks = lay_out_blocks();
-  if (num_blocks == 0) return beside();
   const Points& vertices = instances_.vertices(state.b);
-  pool_.run(num_blocks + 1, [&](int k) {
-    if (k == 0) return beside();
-    linearize_block(state, vertices, blocks_[static_cast<std::size_t>(k - 1)]);
-  });
+  run(num_blocks, beside, [&](Block& block) { linearize_block(state, vertices, block); });
   for (int k = 0; k < num_blocks;) {
     const int view = blocks_[static_cast<std::size_t>(k)].view;
     std::fill(totals_.begin(), totals_.end(), 0.0);
@@ -228,16 +230,10 @@ double BoundaryTerm::cost_of_block(const FitState<double>& state,
   return cost;
 }
 
-double BoundaryTerm::cost(const FitState<double>& state, const std::function<void()>& beside) {
+double BoundaryTerm::cost(const FitState<double>& state, std::span<const Work> beside) {
   const int num_blocks = lay_out_blocks();
-  if (num_blocks == 0) {
-    beside();
-    return 0.0;
-  }
   const Points& vertices = instances_.vertices(state.b);
-  pool_.run(num_blocks + 1, [&](int k) {
-    if (k == 0) return beside();
-    Block& block = blocks_[static_cast<std::size_t>(k - 1)];
+  run(num_blocks, beside, [&](Block& block) {
     block.cost = cost_of_block(state, vertices, block);
   });
   double total = 0.0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <functional>
+#include <span>
 #include <vector>
 
 #include "osteoform/base/parallel.hpp"
@@ -51,13 +51,11 @@ class BoundaryTerm {
   double loss_scale = 3.0;  ///< Geman-McClure, in units of sigma_mm
 
   /// Adds the term at `state`.
-  /// @param beside  other work that one of the threads may do meanwhile
-  void accumulate(
-      const FitState<double>& state,
-      NormalEquations& sums,
-      const std::function<void()>& beside = [] {});
-  double cost(const FitState<double>& state, const std::function<void()>& beside = [] {});
-  bool is_empty() const;
+  /// @param beside  other work for the threads meanwhile
+  void accumulate(const FitState<double>& state,
+                  NormalEquations& sums,
+                  std::span<const Work> beside = {});
+  double cost(const FitState<double>& state, std::span<const Work> beside = {});
 
  private:
   struct Block {
@@ -71,6 +69,7 @@ class BoundaryTerm {
   };
 
   int lay_out_blocks();
+  void run(int num_blocks, std::span<const Work> beside, const std::function<void(Block&)>& work);
   void linearize_block(const FitState<double>& state, const Points& vertices, Block& block);
   double cost_of_block(const FitState<double>& state,
                        const Points& vertices,

@@ -7,7 +7,6 @@
 #include "osteoform/fit/elements/ellipse_element.hpp"
 #include "osteoform/fit/elements/point_element.hpp"
 #include "osteoform/fit/robust_loss.hpp"
-#include "osteoform/fit/row_sums.hpp"
 
 namespace osteoform {
 namespace {
@@ -160,16 +159,21 @@ void FeatureTerm::walk(const FitState<double>& state, MatrixRm64* J, const Take&
   }
 }
 
-void FeatureTerm::accumulate(const FitState<double>& state, NormalEquations& sums) const {
+void FeatureTerm::linearize(const FitState<double>& state) {
   const GemanMcClureLoss loss{kFeatureLossScale};
-  RowSums rows(state.num_params());
-  MatrixRm64 J;
-  walk(state, &J, [&](const auto& residual, double weight) {
+  rows_.reset(state.num_params());
+  cost_ = 0.0;
+  walk(state, &jacobian_, [&](const auto& residual, double weight) {
     const double s = residual.squaredNorm();
-    rows.add(J, residual, weight * loss.weight(s));
-    sums.cost += weight * loss.rho(s);
+    rows_.add(jacobian_, residual, weight * loss.weight(s));
+    cost_ += weight * loss.rho(s);
   });
-  rows.add_to(sums);
+  rows_.multiply();
+}
+
+void FeatureTerm::add_to(NormalEquations& sums) const {
+  rows_.add_to(sums);
+  sums.cost += cost_;
 }
 
 double FeatureTerm::cost(const FitState<double>& state) const {

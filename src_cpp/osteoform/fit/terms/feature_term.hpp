@@ -8,6 +8,7 @@
 #include "osteoform/features/ellipse.hpp"
 #include "osteoform/fit/fit_state.hpp"
 #include "osteoform/fit/normal_equations.hpp"
+#include "osteoform/fit/row_sums.hpp"
 #include "osteoform/ssm/shape_model.hpp"
 #include "osteoform/xray/view.hpp"
 
@@ -51,7 +52,13 @@ class FeatureTerm {
   std::vector<EllipseObservation> ellipses;
 
   /// Adds the term at `state`. Observations behind a source do not count.
-  void accumulate(const FitState<double>& state, NormalEquations& sums) const;
+  void accumulate(const FitState<double>& state, NormalEquations& sums) {
+    linearize(state);
+    add_to(sums);
+  }
+  /// The same in two steps: the first may run beside other work.
+  void linearize(const FitState<double>& state);
+  void add_to(NormalEquations& sums) const;
   double cost(const FitState<double>& state) const;
 
   /// Whitened residual (2) and Jacobian (2 x P) of one point; false if it does not count.
@@ -89,6 +96,9 @@ class FeatureTerm {
 
   const ShapeModel& model_;
   const std::vector<View>& views_;
+  RowSums rows_;
+  MatrixRm64 jacobian_;
+  double cost_ = 0.0;
 };
 
 }  // namespace osteoform
