@@ -96,8 +96,10 @@ def test_fits(case: Case, iterations: int, tolerance: float) -> None:
     assert ours.num_matched == pytest.approx(reference.num_matched, abs=1e-9)
     np.testing.assert_allclose(ours.b, reference.state.b, atol=tolerance)
     np.testing.assert_allclose(ours.corrections, reference.state.corrections, atol=tolerance)
-    # Vertices are float numbers of some 100 mm; one view alone hardly tells the depth.
-    np.testing.assert_allclose(ours.vertices, reference.vertices, atol=4.0 * tolerance + 1e-4)
+    # Vertices are float numbers of some 100 mm; the depth that one view alone hardly tells takes
+    # up the rounding of the rows.
+    slack = 10.0 if len(case.trial.views) == 1 else 2.0
+    np.testing.assert_allclose(ours.vertices, reference.vertices, atol=slack * tolerance + 1e-4)
     np.testing.assert_allclose(ours.vertex_sd_mm, reference.vertex_sd_mm, rtol=1e-2, atol=1e-3)
     assert ours.boundary_rms_mm == pytest.approx(reference.boundary_rms_mm, abs=tolerance + 1e-4)
     assert ours.boundary_found == pytest.approx(reference.boundary_found, abs=2e-3)

@@ -34,7 +34,8 @@ TYPED_TEST(RankUpdateTest, IsTheProductOnAndAboveTheDiagonal) {
 
 TEST(RowSums, AddsWhatEachRowWouldAlone) {
   const int num_params = 11;
-  RowSums rows(num_params);
+  RowSums rows;
+  rows.reset(num_params);
   NormalEquations sums;
   sums.reset(num_params);
   sums.g.setOnes();
@@ -47,6 +48,7 @@ TEST(RowSums, AddsWhatEachRowWouldAlone) {
     H += 0.1 * d * J.transpose() * J;
     g += 0.1 * d * J.transpose() * r;
   }
+  rows.multiply();
   rows.add_to(sums);
   const Eigen::MatrixXd gap = (sums.H - H).triangularView<Eigen::Lower>();
   EXPECT_LT(gap.cwiseAbs().maxCoeff(), 1e-12);
@@ -56,7 +58,10 @@ TEST(RowSums, AddsWhatEachRowWouldAlone) {
 TEST(RowSums, OfNothingIsNothing) {
   NormalEquations sums;
   sums.reset(6);
-  RowSums(6).add_to(sums);
+  RowSums rows;
+  rows.reset(6);
+  rows.multiply();
+  rows.add_to(sums);
   EXPECT_EQ(sums.H.cwiseAbs().maxCoeff(), 0.0);
 }
 
