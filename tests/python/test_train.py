@@ -172,7 +172,7 @@ def test_card_states_what_was_measured(tmp_path):
         found_share=0.9,
         false_share=0.01,
         box_iou=0.8,
-        size_error=float("nan"),
+        size_error=None,
     )
     score = DetectorScore(
         bones=(bone,), upright_share=0.97, calibration=Calibration(), num_images=123
@@ -182,6 +182,7 @@ def test_card_states_what_was_measured(tmp_path):
         images_seen=160,
         minutes=1.0,
         seed=0,
+        threads=1,
         people=(1, 2),
         losses={},
         checkpoint=tmp_path,

@@ -87,7 +87,7 @@ def write_json(values: Mapping[str, Any], target: str | None) -> None:
     """Write numbers to a file or, for '-', to standard output."""
     if target is None:
         return
-    text = json.dumps(values, indent=2, allow_nan=False) + "\n"
+    text = json.dumps(_plain(values), indent=2, allow_nan=False) + "\n"
     if target == "-":
         sys.stdout.write(text)
         return
@@ -110,6 +110,15 @@ def print_table(
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     stdout.print(table)
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no word for a number that is none: null."""
+    if isinstance(value, Mapping):
+        return {name: _plain(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _is_number(cell: str) -> bool:

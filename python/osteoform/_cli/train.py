@@ -34,7 +34,12 @@ def train(
         Path, typer.Option("--work", metavar="DIR", help="Where scenes and checkpoint.pt go.")
     ],
     out: Annotated[
-        Path, typer.Option("--out", metavar="FILE", help="The network file to write (.onnx).")
+        Path,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="The network file to write (.onnx), and its card beside it (.md).",
+        ),
     ],
     minutes: Annotated[
         float | None, typer.Option("--minutes", min=0.0, help="Stop after this many minutes.")
@@ -76,8 +81,12 @@ def train(
             resume=resume,
             progress=show,
         )
-    with progress("measuring on people held out"), staged_file(out) as path:
-        score = _export(report, path, data=data, num_images=images)
+    with (
+        progress("measuring on people held out"),
+        staged_file(out) as path,
+        staged_file(out.with_suffix(".md")) as card_path,
+    ):
+        score = _export(report, path, card_path, data=data, num_images=images)
     values = {
         "training": {**asdict(report), "checkpoint": report.checkpoint.name},
         "score": asdict(score),
@@ -110,17 +119,17 @@ def _check(
     check_file(out)
 
 
-def _export(report: TrainingReport, path: Path, *, data: Path, num_images: int) -> DetectorScore:
+def _export(
+    report: TrainingReport, path: Path, card_path: Path, *, data: Path, num_images: int
+) -> DetectorScore:
     """Write the network twice: to measure it, and with the calibration that came of it."""
     from osteoform._detect import OnnxDetector
+    from osteoform.train.card import card
     from osteoform.train.export import Calibration, export_onnx
     from osteoform.train.loop import load_network
     from osteoform.train.validate import validate
 
-    origin = (
-        f"osteoform train, {report.steps} steps, {report.images_seen} images, "
-        f"people {', '.join(map(str, report.people))}"
-    )
+    origin = f"`osteoform train --data LLP26 --steps {report.steps} --seed {report.seed} --threads {report.threads}`"
     network = load_network(report.checkpoint)
     export_onnx(network, path, calibration=Calibration(), origin=origin, seed=report.seed)
     score = validate(
@@ -130,6 +139,7 @@ def _export(report: TrainingReport, path: Path, *, data: Path, num_images: int) 
         seed=report.seed + _VALIDATION_SEED_OFFSET,
     )
     export_onnx(network, path, calibration=score.calibration, origin=origin, seed=report.seed)
+    card_path.write_text(card(report, score, origin))
     return score
 
 
@@ -142,7 +152,7 @@ def _print(values: dict[str, Any], json: str | None) -> None:
             number(100.0 * bone["found_share"], 0),
             number(100.0 * bone["false_share"], 0),
             number(bone["box_iou"]),
-            number(100.0 * bone["size_error"], 1),
+            "-" if bone["size_error"] is None else number(100.0 * bone["size_error"], 1),
         ]
         for bone in values["score"]["bones"]
     ]

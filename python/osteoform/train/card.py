@@ -57,7 +57,7 @@ def card(report: TrainingReport, score: DetectorScore, origin: str) -> str:
             bone,
             100 * bone.found_share,
             100 * bone.false_share,
-            "-" if bone.size_error != bone.size_error else f"{100 * bone.size_error:.0f} %",
+            "-" if bone.size_error is None else f"{100 * bone.size_error:.0f} %",
         )
         for bone in score.bones
     ]

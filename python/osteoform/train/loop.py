@@ -47,6 +47,7 @@ class TrainingReport:
     images_seen: int
     minutes: float
     seed: int
+    threads: int
     people: tuple[int, ...]
     losses: dict[str, float]
     checkpoint: Path
@@ -134,6 +135,7 @@ def run_training(
         images_seen=run.step * BATCH_SIZE,
         minutes=run.elapsed_s / 60,
         seed=seed,
+        threads=threads,
         people=people,
         losses=means,
         checkpoint=checkpoint,

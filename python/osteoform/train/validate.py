@@ -41,7 +41,8 @@ class BoneScore:
 
     `found_share` is the share of visible points that were reported, `false_share` the share of
     reported points that are not visible. Errors are of reported, visible points; px are those of
-    the network's image. `size_error` is the median relative error of the ellipses' mean radius.
+    the network's image. `size_error` is the median relative error of the ellipses' mean radius;
+    None where the bone has none.
     """
 
     bone: str
@@ -52,7 +53,7 @@ class BoneScore:
     found_share: float
     false_share: float
     box_iou: float
-    size_error: float
+    size_error: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +138,7 @@ def _score_bone(detector: OnnxDetector, bone: str, pairs: list[tuple[Case, Readi
         found_share=float((seen & told).sum() / max(1, seen.sum())),
         false_share=float((told & ~seen).sum() / max(1, told.sum())),
         box_iou=float(np.mean(overlaps)),
-        size_error=float(np.median(sizes)) if sizes else float("nan"),
+        size_error=float(np.median(sizes)) if sizes else None,
     )
 
 
