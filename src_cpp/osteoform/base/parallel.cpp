@@ -10,10 +10,11 @@ namespace osteoform {
 namespace {
 
 /// Watches for something that another thread is about to do: to be woken takes longer than a
-/// block of work does. Gives the core away meanwhile to whoever wants it.
+/// block of work does, and far longer where the core was given back to a hypervisor. Gives the core
+/// away meanwhile to whoever wants it.
 template <typename Condition>
 bool comes_soon(const Condition& condition) {
-  constexpr std::chrono::microseconds kPatience(100);
+  constexpr std::chrono::microseconds kPatience(1000);
   const auto end = std::chrono::steady_clock::now() + kPatience;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > end) return false;
@@ -37,6 +38,7 @@ ThreadPool::~ThreadPool() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
+    ++generation_;  // those who watch see it at once
   }
   start_.notify_all();
   for (std::thread& worker : workers_) worker.join();
