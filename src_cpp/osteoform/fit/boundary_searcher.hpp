@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "osteoform/base/parallel.hpp"
@@ -29,9 +30,11 @@ class BoundarySearcher {
                    ThreadPool& pool);
 
   /// Smooths what the bone at `state` can reach of each image.
+  /// @param beside  other work for the threads meanwhile
   void prepare(const std::vector<XrayImage>& images,
                const FitState<double>& state,
-               const Points& vertices);
+               const Points& vertices,
+               std::span<const Work> beside = {});
 
   /// Forgets how strong the last edges were.
   void start_over();

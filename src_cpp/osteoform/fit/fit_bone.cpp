@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <span>
 
 #include "osteoform/base/error.hpp"
 #include "osteoform/base/stopwatch.hpp"
@@ -91,8 +92,8 @@ class BoneFitter {
       finish(result);
       return result;
     }
-    fit_features();
-    prepare(images, result);
+    const Work beside[] = {[&] { fit_features(); }};
+    prepare(images, result, beside);
     if (!start && settle_rivals(images, result)) {
       fit_boundary(kRefineFrom_mm, options_.iterations, result);
     } else {
@@ -141,9 +142,9 @@ class BoneFitter {
              const std::optional<Rigid3<double>>& start,
              BoneFit& result) {
     if (start) {
-      alignments_ = {match_from_start(model_, views_, readings, options_, *start)};
+      alignments_ = {match_from_start(model_, views_, readings, options_, *start, pool_)};
     } else {
-      alignments_ = align_from_features(model_, views_, readings, options_);
+      alignments_ = align_from_features(model_, views_, readings, options_, pool_);
     }
     take(alignments_.front(), result);
     result.times.match_ms = watch_.lap_ms();
@@ -173,8 +174,12 @@ class BoneFitter {
     }
   }
 
-  void prepare(const std::vector<XrayImage>& images, BoneFit& result) {
-    searcher_.prepare(images, state_, vertices());
+  /// @param beside  other work meanwhile, which may move the state
+  void prepare(const std::vector<XrayImage>& images,
+               BoneFit& result,
+               std::span<const Work> beside = {}) {
+    const FitState<double> state = state_;
+    searcher_.prepare(images, state, instances_.vertices(state.b), beside);
     result.times.prepare_ms += watch_.lap_ms();
   }
 

@@ -36,8 +36,16 @@ struct AlignmentProblem {
 
 class Aligner {
  public:
-  Aligner(const ShapeModel& model, const std::vector<View>& views, const FitOptions& options)
-      : model_(model), views_(views), options_(options), problem_{{model, views}, {}} {
+  Aligner(const ShapeModel& model,
+          const std::vector<View>& views,
+          const FitOptions& options,
+          ThreadPool& pool)
+      : model_(model),
+        views_(views),
+        options_(options),
+        pool_(pool),
+        problem_{{model, views}, {}},
+        matches_(views.size()) {
     problem_.prior.shape_weight = options.shape_prior;
     solver_.max_b = options.max_b;
     match_options_.slack_cost = options.slack_cost;
@@ -74,41 +82,55 @@ class Aligner {
                 const FitState<double>& state,
                 double spread_mm,
                 double& num_matched) {
+    pool_.run(static_cast<int>(views_.size()), [&](int v) {
+      match_view(v, *features[static_cast<std::size_t>(v)], state, spread_mm);
+    });
     double gain = 0.0;
     double num_detections = 0.0;
     num_matched = 0.0;
     for (std::size_t v = 0; v < views_.size(); ++v) {
-      const ViewFeatures& seen = *features[v];
-      const double scale = px_per_mm(views_[v], state.world_from_bone.translation);
-      build_cost(static_cast<int>(v), seen, state, spread_mm * scale, scale);
-      soft_match(cost_, match_options_, match_);
-      num_matched += match_.sum();
-      num_detections += static_cast<double>(cost_.rows());
-      for (Eigen::Index i = 0; i < cost_.rows(); ++i) {
-        const double free_energy =
-            -std::log(std::exp(-options_.slack_cost) + (-cost_.row(i).array()).exp().sum());
-        gain += options_.slack_cost - free_energy;
-        add_observations(static_cast<int>(v), seen, i, spread_mm * scale, scale);
-      }
-      for (EllipseObservation ellipse : seen.ellipses) {
-        ellipse.view = static_cast<int>(v);
-        ellipse.sigma_px =
-            std::hypot(ellipse.sigma_px, (spread_mm + options_.feature_sigma_mm) * scale);
-        problem_.features.ellipses.push_back(ellipse);
-      }
+      const ViewMatch& match = matches_[v];
+      num_matched += match.match.sum();
+      num_detections += static_cast<double>(match.cost.rows());
+      gain += match.gain;
+      add_observations(static_cast<int>(v), *features[v], match, spread_mm);
     }
     return num_detections > 0.0 ? std::max(0.0, gain / (num_detections * options_.slack_cost))
                                 : 0.0;
+  }
+
+  /// One view's assignment.
+  struct ViewMatch {
+    MatchMatrix cost, match;
+    double gain = 0.0;       ///< what pairing saves over slack
+    double px_per_mm = 1.0;  ///< at the bone
+  };
+
+  void match_view(int v,
+                  const ViewFeatures& seen,
+                  const FitState<double>& state,
+                  double spread_mm) {
+    const auto k = static_cast<std::size_t>(v);
+    ViewMatch& match = matches_[k];
+    match.px_per_mm = px_per_mm(views_[k], state.world_from_bone.translation);
+    build_cost(v, seen, state, spread_mm, match);
+    soft_match(match.cost, match_options_, match.match);
+    match.gain = 0.0;
+    for (Eigen::Index i = 0; i < match.cost.rows(); ++i) {
+      const double free_energy =
+          -std::log(std::exp(-options_.slack_cost) + (-match.cost.row(i).array()).exp().sum());
+      match.gain += options_.slack_cost - free_energy;
+    }
   }
 
   /// C_ij = d^2 / 2 sigma^2 - log p_i(j).
   void build_cost(int v,
                   const ViewFeatures& seen,
                   const FitState<double>& state,
-                  double spread_px,
-                  double scale) {
+                  double spread_mm,
+                  ViewMatch& match) const {
     const int num_points = model_.features.num_points();
-    cost_.resize(seen.px.rows(), num_points);
+    match.cost.resize(seen.px.rows(), num_points);
     const View view =
         view_of_bone(views_[static_cast<std::size_t>(v)], state.world_from_bone_for(v));
     std::visit(
@@ -119,42 +141,49 @@ class Aligner {
             const Eigen::Vector2d px =
                 seen_by ? Eigen::Vector2d(geometry.project(x)) : Eigen::Vector2d::Constant(1e6);
             for (Eigen::Index i = 0; i < seen.px.rows(); ++i) {
-              const double sigma = observation_sigma(seen.sigma_px[i], spread_px, scale);
+              const double sigma = observation_sigma(seen.sigma_px[i], spread_mm, match.px_per_mm);
               const double d2 = (seen.px.row(i).transpose() - px).squaredNorm() / (sigma * sigma);
               const double p = std::max(seen.class_probability(i, j), 1e-6);
-              cost_(i, j) = std::min(0.5 * d2 - std::log(p), 1e6);
+              match.cost(i, j) = std::min(0.5 * d2 - std::log(p), 1e6);
             }
           }
         },
         view);
   }
 
-  double observation_sigma(double detected_px, double spread_px, double scale) const {
+  double observation_sigma(double detected_px, double spread_mm, double scale) const {
     const double definition_px = options_.feature_sigma_mm * scale;
+    const double spread_px = spread_mm * scale;
     return std::sqrt(detected_px * detected_px + definition_px * definition_px +
                      spread_px * spread_px);
   }
 
-  void add_observations(
-      int v, const ViewFeatures& seen, Eigen::Index i, double spread_px, double scale) {
-    for (int j = 0; j < model_.features.num_points(); ++j) {
-      const double weight = match_(i, j);
-      if (weight < 0.01) continue;
-      problem_.features.points.push_back({v,
-                                          j,
-                                          seen.px.row(i).transpose(),
-                                          observation_sigma(seen.sigma_px[i], spread_px, scale),
-                                          weight});
+  void add_observations(int v, const ViewFeatures& seen, const ViewMatch& match, double spread_mm) {
+    const double scale = match.px_per_mm;
+    for (Eigen::Index i = 0; i < match.match.rows(); ++i) {
+      const double sigma_px = observation_sigma(seen.sigma_px[i], spread_mm, scale);
+      for (int j = 0; j < model_.features.num_points(); ++j) {
+        const double weight = match.match(i, j);
+        if (weight < 0.01) continue;
+        problem_.features.points.push_back({v, j, seen.px.row(i).transpose(), sigma_px, weight});
+      }
+    }
+    for (EllipseObservation ellipse : seen.ellipses) {
+      ellipse.view = v;
+      ellipse.sigma_px =
+          std::hypot(ellipse.sigma_px, (spread_mm + options_.feature_sigma_mm) * scale);
+      problem_.features.ellipses.push_back(ellipse);
     }
   }
 
   const ShapeModel& model_;
   const std::vector<View>& views_;
   const FitOptions& options_;
+  ThreadPool& pool_;
   AlignmentProblem problem_;
   LevenbergMarquardt solver_;
   MatchOptions match_options_;
-  MatchMatrix cost_, match_;
+  std::vector<ViewMatch> matches_;
 };
 
 /// The mean shape; alignment moves the first modes alone, so it carries no others.
@@ -261,8 +290,9 @@ void try_turns(Aligner& aligner,
 std::vector<Alignment> align_from_features(const ShapeModel& model,
                                            const std::vector<View>& views,
                                            const std::vector<Readings>& readings,
-                                           const FitOptions& options) {
-  Aligner aligner(model, views, options);
+                                           const FitOptions& options,
+                                           ThreadPool& pool) {
+  Aligner aligner(model, views, options, pool);
   std::vector<Alignment> best;
   const std::vector<std::vector<int>> all = combinations(readings);
   for (const std::vector<int>& combination : all) {
@@ -291,8 +321,9 @@ Alignment match_from_start(const ShapeModel& model,
                            const std::vector<View>& views,
                            const std::vector<Readings>& readings,
                            const FitOptions& options,
-                           const Rigid3<double>& world_from_bone) {
-  Aligner aligner(model, views, options);
+                           const Rigid3<double>& world_from_bone,
+                           ThreadPool& pool) {
+  Aligner aligner(model, views, options, pool);
   Alignment best;
   best.state = state_at(model, world_from_bone);
   best.readings.assign(views.size(), 0);

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "osteoform/base/parallel.hpp"
 #include "osteoform/features/soft_match.hpp"
 #include "osteoform/fit/options.hpp"
 #include "osteoform/fit/terms/feature_term.hpp"
@@ -45,13 +46,15 @@ inline constexpr int kMaxAlignments = 4;
 std::vector<Alignment> align_from_features(const ShapeModel& model,
                                            const std::vector<View>& views,
                                            const std::vector<Readings>& readings,
-                                           const FitOptions& options);
+                                           const FitOptions& options,
+                                           ThreadPool& pool);
 
 /// The same from one given start: only the assignment and the fit.
 Alignment match_from_start(const ShapeModel& model,
                            const std::vector<View>& views,
                            const std::vector<Readings>& readings,
                            const FitOptions& options,
-                           const Rigid3<double>& world_from_bone);
+                           const Rigid3<double>& world_from_bone,
+                           ThreadPool& pool);
 
 }  // namespace osteoform

@@ -65,12 +65,12 @@ def fit_bone(
         boundary_sigma_mm=options.boundary_sigma_mm,
     )
     solver = Solver(max_b=options.max_b)
-    state = _fit_features(problem, solver, state)
     vertices = model.instance(state.b)
     scales = [
         prepare_scales(image, view.of_bone(*state.pose_for(v)), vertices, options)
         for v, (view, image) in enumerate(zip(views, pixels, strict=True))
     ]
+    state = _fit_features(problem, solver, state)
     solver.damping = 1e-6
     state, iterations, status = _fit_boundary(
         problem, scales, state, options, step or _lm_step(solver)
