@@ -4,7 +4,8 @@
 
 Every pair of images starts 5 degrees and 5 mm off the reference pose in a random direction. The
 reference poses are themselves silhouette fits; `mask` fits the images' own segmentation masks in
-the same way and so tells how far apart two such fits lie.
+the same way and so tells how far apart two such fits lie. `contour_px` is how well each pose's
+outline follows the masks: what the reference was fitted to.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from scipy import ndimage
 
 import osteoform
 from osteoform import _core
@@ -106,22 +109,51 @@ def fit(
     return result.bones["femur"].world_from_bone
 
 
+def contour(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pixels of a mask that have a neighbour outside it."""
+    return np.asarray(mask & ~ndimage.binary_erosion(mask))
+
+
+def contour_gap(
+    model: osteoform.ShapeModel,
+    pose: F64,
+    masks: Sequence[NDArray[np.float32]],
+    geometries: Sequence[osteoform.ConeView],
+) -> float:
+    """Mean distance [px] between the outlines of the posed implant and of its masks, both ways."""
+    gaps = []
+    for mask, geometry in zip(masks, geometries, strict=True):
+        px = geometry.project(model.mean @ pose[:3, :3].T + pose[:3, 3])
+        image = Image.new("1", (mask.shape[1], mask.shape[0]))
+        draw = ImageDraw.Draw(image)
+        for face in model.faces:
+            draw.polygon([(float(u), float(v)) for u, v in px[face]], fill=1)
+        ours, theirs = contour(np.asarray(image)), contour(mask > 127)
+        gaps += [
+            ndimage.distance_transform_edt(~theirs)[ours].mean(),
+            ndimage.distance_transform_edt(~ours)[theirs].mean(),
+        ]
+    return float(np.mean(gaps))
+
+
 def run(folder: Path) -> dict[str, Any]:
     """All pairs of the folder."""
     model = zero_mode_model(folder / "femoral.stl")
     geometries = cameras(folder)
     frames = json.loads((folder / "poses.json").read_text())["frames"]
-    rows = []
+    rows, contours = [], []
     for name in sorted(frames):
         reference = np.eye(4)
         reference[:3, :3] = frames[name]["femur"]["R"]
         reference[:3, 3] = frames[name]["femur"]["t"]
         start = off(reference, np.random.default_rng(int(name)))
         images = [read_image(folder / f"{view}_{name}.png") for view in VIEWS]
-        masks = [255.0 - read_image(folder / f"{view}_{name}_mask_femoral.png") for view in VIEWS]
+        masks = [read_image(folder / f"{view}_{name}_mask_femoral.png") for view in VIEWS]
         found = fit(images, geometries, model, start)
-        of_masks = fit([m.astype(np.float32) for m in masks], geometries, model, start)
+        of_masks = fit([(255.0 - m).astype(np.float32) for m in masks], geometries, model, start)
         rows.append([*gap(found, reference), *gap(of_masks, reference), *gap(found, of_masks)])
+        poses = (reference, found, of_masks)
+        contours.append([contour_gap(model, pose, masks, geometries) for pose in poses])
     table = np.array(rows)
     names = ("image_reference", "mask_reference", "image_mask")
     summary = {
@@ -132,6 +164,15 @@ def run(folder: Path) -> dict[str, Any]:
         for k, name in enumerate(names)
         for i, unit in enumerate(("mm", "deg"))
     }
+    of_contour = np.array(contours)
+    summary["contour_px"] = {
+        name: float(value)
+        for name, value in zip(
+            ("reference", "image", "mask"), np.median(of_contour, axis=0), strict=True
+        )
+    }
+    better = (of_contour[:, 1:] < of_contour[:, :1]).sum(axis=0)
+    summary["closer_to_masks_than_reference"] = {"image": int(better[0]), "mask": int(better[1])}
     return {"pairs": len(rows), "start_deg": START_DEG, "start_mm": START_MM, "summary": summary}
 
 
