@@ -24,7 +24,7 @@ class Options:
     calibration_sd_mm: float = 0.5
     calibration_sd_deg: float = 0.2
     depth_sd_mm: float = 0.0
-    step_tolerance_mm: float = 0.01
+    step_tolerance_mm: float = 0.1
 
 
 FEATURE_STEPS = 5
