@@ -12,6 +12,7 @@ namespace osteoform {
 namespace {
 
 constexpr double kPixelAtBone_mm = 0.3;
+constexpr int kVertexStep = 4;       // the margin is wider than what lies between
 constexpr double kMargin_mm = 12.0;  // beyond the silhouette: the first search and some drift
 
 /// Least and greatest grey value, in lanes that need not be reordered to be vectorised.
@@ -46,7 +47,7 @@ ViewScales prepare_scales(const XrayImage& image,
   Eigen::Vector2d high_px = -low_px;
   std::visit(
       [&](const auto& view) {
-        for (Eigen::Index i = 0; i < vertices.rows(); ++i) {
+        for (Eigen::Index i = 0; i < vertices.rows(); i += kVertexStep) {
           const Eigen::Vector3d x = vertices.row(i).transpose().cast<double>();
           if (!view.sees(x)) continue;
           const Eigen::Vector2d px = view.project(x);

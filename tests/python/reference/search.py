@@ -56,7 +56,7 @@ def prepare_scales(
     pixels: F32, view: View, vertices: F32, options: Options, *, bright_is_dense: bool = False
 ) -> Scales | None:
     """Cut out what the bone can reach and smooth it twice; None where it is not in the image."""
-    points = vertices.astype(np.float64)
+    points = vertices[:: fixed.VERTEX_STEP].astype(np.float64)
     points = points[view.sees(points)]
     if len(points) == 0:
         return None

@@ -24,12 +24,16 @@ OSTEOFORM_CLONES void scale_rows(
   }
 }
 
-/// Adds an upper triangle, whole columns of 8.
-OSTEOFORM_CLONES void add_to(const float* values, int width, double* totals) {
+/// Writes (begin) or adds an upper triangle, whole columns of 8.
+OSTEOFORM_CLONES void add_to(const float* values, int width, bool begin, double* totals) {
   for (int r = 0; r < width; ++r) {
-    const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(r) * width;
-    for (int c = r / kRankUpdateColumns * kRankUpdateColumns; c < width; ++c) {
-      totals[at + c] += static_cast<double>(values[at + c]);
+    const int first = r / kRankUpdateColumns * kRankUpdateColumns;
+    const float* from = values + static_cast<std::ptrdiff_t>(r) * width;
+    double* to = totals + static_cast<std::ptrdiff_t>(r) * width;
+    if (begin) {
+      for (int c = first; c < width; ++c) to[c] = static_cast<double>(from[c]);
+    } else {
+      for (int c = first; c < width; ++c) to[c] += static_cast<double>(from[c]);
     }
   }
 }
@@ -68,7 +72,7 @@ BoundaryTerm::BoundaryTerm(const ShapeModel& model,
       instances_(instances),
       pool_(pool),
       width_(model.stride() + kExtraColumns),
-      totals_(static_cast<std::size_t>(width_) * width_) {
+      totals_(views.size()) {
   const int blocks_per_view = (max_points + kBlockSize - 1) / kBlockSize;
   blocks_.resize(views.size() * static_cast<std::size_t>(blocks_per_view));
   for (Block& block : blocks_) {
@@ -77,6 +81,9 @@ BoundaryTerm::BoundaryTerm(const ShapeModel& model,
     block.sums.resize(static_cast<std::size_t>(width_) * width_);
   }
   for (ViewBoundary& boundary : boundaries) boundary.observations.reserve(max_points);
+  for (std::vector<double>& totals : totals_) {
+    totals.resize(static_cast<std::size_t>(width_) * width_);
+  }
 }
 
 int BoundaryTerm::lay_out_blocks() {
@@ -150,13 +157,14 @@ void BoundaryTerm::scatter(const FitState<double>& state, int view, NormalEquati
   const int stride = model_.stride();
   const int num_modes = static_cast<int>(state.b.size());
   const int residual = stride + kResidualColumn;
+  const std::vector<double>& totals = totals_[static_cast<std::size_t>(view)];
   const auto at = [&](int r, int c) {
-    return totals_[static_cast<std::size_t>(std::min(r, c)) * width_ +
-                   static_cast<std::size_t>(std::max(r, c))];
+    return totals[static_cast<std::size_t>(std::min(r, c)) * width_ +
+                  static_cast<std::size_t>(std::max(r, c))];
   };
   // Modes, the bulk, in one run each; then the motion columns against everything.
   for (int k = 0; k < num_modes; ++k) {
-    const double* row = totals_.data() + static_cast<std::ptrdiff_t>(k) * width_;
+    const double* row = totals.data() + static_cast<std::ptrdiff_t>(k) * width_;
     double* column = &sums.H(kPoseDim, kPoseDim + k);
     for (int l = k; l < num_modes; ++l) column[l] += row[l];
     sums.g[kPoseDim + k] += row[residual];
@@ -191,15 +199,24 @@ void BoundaryTerm::accumulate(const FitState<double>& state,
   const int num_blocks = lay_out_blocks();
   const Points& vertices = instances_.vertices(state.b);
   run(num_blocks, beside, [&](Block& block) { linearize_block(state, vertices, block); });
-  for (int k = 0; k < num_blocks;) {
-    const int view = blocks_[static_cast<std::size_t>(k)].view;
-    std::fill(totals_.begin(), totals_.end(), 0.0);
-    for (; k < num_blocks && blocks_[static_cast<std::size_t>(k)].view == view; ++k) {
-      const Block& block = blocks_[static_cast<std::size_t>(k)];
-      add_to(block.sums.data(), width_, totals_.data());
-      sums.cost += block.cost;
+  const int num_views = static_cast<int>(views_.size());
+  pool_.run(num_views, [&](int view) { total_up(view, num_blocks); });
+  for (int k = 0; k < num_blocks; ++k) sums.cost += blocks_[static_cast<std::size_t>(k)].cost;
+  for (int view = 0; view < num_views; ++view) {
+    if (!boundaries[static_cast<std::size_t>(view)].observations.empty()) {
+      scatter(state, view, sums);
     }
-    scatter(state, view, sums);
+  }
+}
+
+void BoundaryTerm::total_up(int view, int num_blocks) {
+  double* totals = totals_[static_cast<std::size_t>(view)].data();
+  bool begin = true;
+  for (int k = 0; k < num_blocks; ++k) {
+    const Block& block = blocks_[static_cast<std::size_t>(k)];
+    if (block.view != view) continue;
+    add_to(block.sums.data(), width_, begin, totals);
+    begin = false;
   }
 }
 

@@ -74,6 +74,7 @@ class BoundaryTerm {
   double cost_of_block(const FitState<double>& state,
                        const Points& vertices,
                        const Block& block) const;
+  void total_up(int view, int num_blocks);
   void scatter(const FitState<double>& state, int view, NormalEquations& sums) const;
 
   const ShapeModel& model_;
@@ -82,7 +83,7 @@ class BoundaryTerm {
   ThreadPool& pool_;
   int width_ = 0;
   std::vector<Block> blocks_;
-  std::vector<double> totals_;  ///< a view's sums
+  std::vector<std::vector<double>> totals_;  ///< each view's sums
 };
 
 }  // namespace osteoform
