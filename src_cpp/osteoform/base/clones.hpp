@@ -10,3 +10,10 @@
 #else
 #define OSTEOFORM_CLONES
 #endif
+
+// A part of such a loop: compiled within it, for the same processor.
+#if defined(__GNUC__)
+#define OSTEOFORM_INLINE inline __attribute__((always_inline))
+#else
+#define OSTEOFORM_INLINE inline
+#endif

@@ -7,75 +7,45 @@
 #include "osteoform/base/lanes.hpp"
 
 namespace osteoform {
+namespace {
 
-// A block of 4 rows and 16 (8) columns of sums stays in registers while all rows pass.
+/// The sums of 4 rows and 1 or 2 lanes of columns stay in registers while all rows pass.
+template <typename Lane, int kNumLanes, typename Scalar>
+OSTEOFORM_INLINE void update_block(
+    const Scalar* a, const Scalar* b, int num_rows, int width, Scalar* out) {
+  constexpr int kSize = sizeof(Lane) / sizeof(Scalar);
+  Lane s[4 * kNumLanes] = {};
+  for (int q = 0; q < num_rows; ++q, a += width, b += width) {
+    for (int l = 0; l < kNumLanes; ++l) {
+      const Lane column = lanes<Lane>(b + l * kSize);
+      for (int k = 0; k < 4; ++k) s[kNumLanes * k + l] += a[k] * column;
+    }
+  }
+  for (int k = 0; k < 4; ++k, out += width) {
+    for (int l = 0; l < kNumLanes; ++l) lanes<Lane>(out + l * kSize) = s[kNumLanes * k + l];
+  }
+}
+
+}  // namespace
 
 OSTEOFORM_CLONES void rank_update(
     const float* weighted, const float* rows, int num_rows, int width, float* sums) {
   for (int r = 0; r < width; r += 4) {
+    float* out = sums + static_cast<std::ptrdiff_t>(r) * width;
     int c = r / kRankUpdateColumns * kRankUpdateColumns;
     for (; c + 16 <= width; c += 16) {
-      Float8 s[8] = {};
-      const float* a = weighted + r;
-      const float* b = rows + c;
-      for (int q = 0; q < num_rows; ++q, a += width, b += width) {
-        const Float8 left = lanes<Float8>(b);
-        const Float8 right = lanes<Float8>(b + 8);
-        s[0] += a[0] * left;
-        s[1] += a[0] * right;
-        s[2] += a[1] * left;
-        s[3] += a[1] * right;
-        s[4] += a[2] * left;
-        s[5] += a[2] * right;
-        s[6] += a[3] * left;
-        s[7] += a[3] * right;
-      }
-      float* out = sums + static_cast<std::ptrdiff_t>(r) * width + c;
-      for (int k = 0; k < 4; ++k, out += width) {
-        lanes<Float8>(out) = s[2 * k];
-        lanes<Float8>(out + 8) = s[2 * k + 1];
-      }
+      update_block<Float8, 2>(weighted + r, rows + c, num_rows, width, out + c);
     }
-    if (c == width) continue;
-    Float8 s[4] = {};
-    const float* a = weighted + r;
-    const float* b = rows + c;
-    for (int q = 0; q < num_rows; ++q, a += width, b += width) {
-      const Float8 left = lanes<Float8>(b);
-      s[0] += a[0] * left;
-      s[1] += a[1] * left;
-      s[2] += a[2] * left;
-      s[3] += a[3] * left;
-    }
-    float* out = sums + static_cast<std::ptrdiff_t>(r) * width + c;
-    for (int k = 0; k < 4; ++k, out += width) lanes<Float8>(out) = s[k];
+    if (c < width) update_block<Float8, 1>(weighted + r, rows + c, num_rows, width, out + c);
   }
 }
 
 OSTEOFORM_CLONES void rank_update(
     const double* weighted, const double* rows, int num_rows, int width, double* sums) {
   for (int r = 0; r < width; r += 4) {
+    double* out = sums + static_cast<std::ptrdiff_t>(r) * width;
     for (int c = r / kRankUpdateColumns * kRankUpdateColumns; c < width; c += 8) {
-      Double4 s[8] = {};
-      const double* a = weighted + r;
-      const double* b = rows + c;
-      for (int q = 0; q < num_rows; ++q, a += width, b += width) {
-        const Double4 left = lanes<Double4>(b);
-        const Double4 right = lanes<Double4>(b + 4);
-        s[0] += a[0] * left;
-        s[1] += a[0] * right;
-        s[2] += a[1] * left;
-        s[3] += a[1] * right;
-        s[4] += a[2] * left;
-        s[5] += a[2] * right;
-        s[6] += a[3] * left;
-        s[7] += a[3] * right;
-      }
-      double* out = sums + static_cast<std::ptrdiff_t>(r) * width + c;
-      for (int k = 0; k < 4; ++k, out += width) {
-        lanes<Double4>(out) = s[2 * k];
-        lanes<Double4>(out + 4) = s[2 * k + 1];
-      }
+      update_block<Double4, 2>(weighted + r, rows + c, num_rows, width, out + c);
     }
   }
 }
