@@ -129,7 +129,10 @@ def _export(
     from osteoform.train.loop import load_network
     from osteoform.train.validate import validate
 
-    origin = f"`osteoform train --data LLP26 --steps {report.steps} --seed {report.seed} --threads {report.threads}`"
+    origin = (
+        f"`osteoform train --data LLP26 --steps {report.steps} "
+        f"--seed {report.seed} --threads {report.threads}`"
+    )
     network = load_network(report.checkpoint)
     export_onnx(network, path, calibration=Calibration(), origin=origin, seed=report.seed)
     score = validate(

@@ -68,6 +68,16 @@ void ThreadPool::run(int num_blocks, const std::function<void(int)>& work) {
   done_.wait(lock, [this] { return num_running_ == 0; });
 }
 
+void ThreadPool::run(std::span<const Work> beside,
+                     int num_blocks,
+                     const std::function<void(int)>& work) {
+  const int num_beside = static_cast<int>(beside.size());
+  run(num_beside + num_blocks, [&](int k) {
+    if (k < num_beside) return beside[static_cast<std::size_t>(k)]();
+    work(k - num_beside);
+  });
+}
+
 void ThreadPool::worker_loop() {
   std::uint64_t seen = 0;
   while (true) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -30,6 +31,9 @@ class ThreadPool {
 
   /// Calls work(0) ... work(num_blocks - 1), each once; returns when all are done.
   void run(int num_blocks, const std::function<void(int)>& work);
+
+  /// The same, with other work for the threads meanwhile; that begins first.
+  void run(std::span<const Work> beside, int num_blocks, const std::function<void(int)>& work);
 
  private:
   void worker_loop();

@@ -26,10 +26,8 @@ void BoundarySearcher::prepare(const std::vector<XrayImage>& images,
                                const FitState<double>& state,
                                const Points& vertices,
                                std::span<const Work> beside) {
-  const int num_beside = static_cast<int>(beside.size());
-  pool_.run(num_beside + static_cast<int>(views_.size()), [&](int k) {
-    if (k < num_beside) return beside[static_cast<std::size_t>(k)]();
-    const auto v = static_cast<std::size_t>(k - num_beside);
+  pool_.run(beside, static_cast<int>(views_.size()), [&](int k) {
+    const auto v = static_cast<std::size_t>(k);
     searches_[v].scales = prepare_scales(images[v], bone_view(state, v), vertices, options_);
   });
 }

@@ -183,22 +183,14 @@ void BoundaryTerm::scatter(const FitState<double>& state, int view, NormalEquati
   }
 }
 
-void BoundaryTerm::run(int num_blocks,
-                       std::span<const Work> beside,
-                       const std::function<void(Block&)>& work) {
-  const int num_beside = static_cast<int>(beside.size());
-  pool_.run(num_beside + num_blocks, [&](int k) {  // the longest first
-    if (k < num_beside) return beside[static_cast<std::size_t>(k)]();
-    work(blocks_[static_cast<std::size_t>(k - num_beside)]);
-  });
-}
-
 void BoundaryTerm::accumulate(const FitState<double>& state,
                               NormalEquations& sums,
                               std::span<const Work> beside) {
   const int num_blocks = lay_out_blocks();
   const Points& vertices = instances_.vertices(state.b);
-  run(num_blocks, beside, [&](Block& block) { linearize_block(state, vertices, block); });
+  pool_.run(beside, num_blocks, [&](int k) {
+    linearize_block(state, vertices, blocks_[static_cast<std::size_t>(k)]);
+  });
   const int num_views = static_cast<int>(views_.size());
   pool_.run(num_views, [&](int view) { total_up(view, num_blocks); });
   for (int k = 0; k < num_blocks; ++k) sums.cost += blocks_[static_cast<std::size_t>(k)].cost;
@@ -250,7 +242,8 @@ double BoundaryTerm::cost_of_block(const FitState<double>& state,
 double BoundaryTerm::cost(const FitState<double>& state, std::span<const Work> beside) {
   const int num_blocks = lay_out_blocks();
   const Points& vertices = instances_.vertices(state.b);
-  run(num_blocks, beside, [&](Block& block) {
+  pool_.run(beside, num_blocks, [&](int k) {
+    Block& block = blocks_[static_cast<std::size_t>(k)];
     block.cost = cost_of_block(state, vertices, block);
   });
   double total = 0.0;

@@ -69,7 +69,6 @@ class BoundaryTerm {
   };
 
   int lay_out_blocks();
-  void run(int num_blocks, std::span<const Work> beside, const std::function<void(Block&)>& work);
   void linearize_block(const FitState<double>& state, const Points& vertices, Block& block);
   double cost_of_block(const FitState<double>& state,
                        const Points& vertices,
