@@ -12,16 +12,12 @@ from numpy.typing import NDArray
 from osteoform import InputError, ShapeModel, load_model
 from osteoform.atlas import _fields as fields
 from osteoform.atlas._femur import Femur
+from osteoform.atlas._femur_family import FemurFamily
 from osteoform.atlas._remesh import remesh
 from osteoform.atlas._skin import Skin
 from osteoform.atlas._surface import is_closed_manifold, iso_surface, to_surface, triangle_quality
 from osteoform.atlas._table import AtlasTable, load_table
-from osteoform.atlas.build import (
-    build_atlas_bone,
-    femur_template,
-    region_shares,
-    sample_femurs,
-)
+from osteoform.atlas.build import build_atlas_bone, build_template, draw_shapes
 from osteoform.atlas.measure import measure_femur
 from osteoform.modeling.surface import face_normals, signed_volume
 from reference.surface_fit import fit_surface, surface_distance
@@ -45,9 +41,9 @@ def table() -> AtlasTable:
 
 
 @pytest.fixture(scope="module")
-def template(table: AtlasTable) -> tuple[F64, I32]:
+def template() -> tuple[F64, I32]:
     """A coarse mean femur."""
-    return femur_template(table, voxel_mm=5.0, edge_mm=8.0, rounds=3)
+    return build_template(FemurFamily(), voxel_mm=5.0, edge_mm=8.0, rounds=3)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +125,7 @@ def test_drawn_values_have_the_tables_spread(table: AtlasTable, rng: np.random.G
 def test_unknown_bone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no table"):
         load_table("humerus")
-    with pytest.raises(InputError, match="femur only"):
+    with pytest.raises(InputError, match="the atlas has femur"):
         build_atlas_bone("humerus", tmp_path / "x.npz")
 
 
@@ -209,7 +205,7 @@ def test_no_parameter_folds_the_surface(
 
 
 def test_drawn_femurs_do_not_fold(table: AtlasTable, template: tuple[F64, I32]) -> None:
-    shapes = sample_femurs(table, *template, 16)
+    shapes = draw_shapes(table, FemurFamily().bind(*template), 16)
     for i, shape in enumerate(shapes):
         _check_shape(shape, template, f"draw {i}")
 
@@ -245,7 +241,7 @@ def test_open_or_pinched_surfaces_are_noticed() -> None:
 
 
 def test_regions_cover_the_bone(table: AtlasTable, template: tuple[F64, I32]) -> None:
-    shares = region_shares(_femur(table), template[0])
+    shares = FemurFamily().regions(template[0])
     assert set(shares) == set(table.inadequacy_mm)
     np.testing.assert_allclose(sum(shares.values()), 1.0, atol=1e-9)
     for name, share in shares.items():
