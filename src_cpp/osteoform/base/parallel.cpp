@@ -23,14 +23,18 @@ bool comes_soon(const Condition& condition) {
   return true;
 }
 
-}  // namespace
-
-ThreadPool::ThreadPool(int num_threads) {
+std::size_t checked(int num_threads) {
   require(num_threads >= 1 && num_threads <= 256,
           "num_threads must be between 1 and 256, found " + std::to_string(num_threads));
+  return static_cast<std::size_t>(num_threads);
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int num_threads) : shares_(checked(num_threads)) {
   patient_ = static_cast<unsigned>(num_threads) > std::thread::hardware_concurrency();
-  for (int worker = 1; worker < num_threads; ++worker) {
-    workers_.emplace_back([this] { worker_loop(); });
+  for (std::size_t thread = 1; thread < shares_.size(); ++thread) {
+    workers_.emplace_back([this, thread] { worker_loop(thread); });
   }
 }
 
@@ -44,8 +48,11 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::run_share() {
-  for (int block = next_block_++; block < num_blocks_; block = next_block_++) (*work_)(block);
+void ThreadPool::run_shares(std::size_t thread) {
+  for (std::size_t k = 0; k < shares_.size(); ++k) {
+    Share& share = shares_[(thread + k) % shares_.size()];
+    for (int block = share.next++; block < share.end; block = share.next++) (*work_)(block);
+  }
 }
 
 void ThreadPool::run(int num_blocks, const std::function<void(int)>& work) {
@@ -56,13 +63,17 @@ void ThreadPool::run(int num_blocks, const std::function<void(int)>& work) {
   {
     const std::lock_guard lock(mutex_);
     work_ = &work;
-    num_blocks_ = num_blocks;
-    next_block_ = 0;
+    const int num_threads = static_cast<int>(shares_.size());
+    for (int thread = 0; thread < num_threads; ++thread) {
+      Share& share = shares_[static_cast<std::size_t>(thread)];
+      share.next = num_blocks * thread / num_threads;
+      share.end = num_blocks * (thread + 1) / num_threads;
+    }
     num_running_ = static_cast<int>(workers_.size());
     ++generation_;
   }
   start_.notify_all();
-  run_share();
+  run_shares(0);
   if (!patient_ && comes_soon([this] { return num_running_ == 0; })) return;
   std::unique_lock lock(mutex_);
   done_.wait(lock, [this] { return num_running_ == 0; });
@@ -78,7 +89,7 @@ void ThreadPool::run(std::span<const Work> beside,
   });
 }
 
-void ThreadPool::worker_loop() {
+void ThreadPool::worker_loop(std::size_t thread) {
   std::uint64_t seen = 0;
   while (true) {
     if (!patient_) comes_soon([&] { return generation_ != seen; });
@@ -88,7 +99,7 @@ void ThreadPool::worker_loop() {
       if (stop_) return;
       seen = generation_;
     }
-    run_share();
+    run_shares(thread);
     {
       const std::lock_guard lock(mutex_);
       --num_running_;

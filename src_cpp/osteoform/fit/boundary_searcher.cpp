@@ -98,7 +98,8 @@ void BoundarySearcher::search(const FitState<double>& state,
                   kernels_[block.view],
                   search.edges);
   });
-  for (std::size_t v = 0; v < searches_.size(); ++v) {
+  pool_.run(static_cast<int>(views_.size()), [&](int k) {
+    const auto v = static_cast<std::size_t>(k);
     ViewSearch& search = searches_[v];
     observe(search.scales,
             search.silhouette,
@@ -107,7 +108,7 @@ void BoundarySearcher::search(const FitState<double>& state,
             options_,
             search.cap,
             boundaries[v]);
-  }
+  });
 }
 
 void BoundarySearcher::report(const FitState<double>& state,

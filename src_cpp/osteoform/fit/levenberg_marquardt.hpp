@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <Eigen/Cholesky>
 #include <algorithm>
 #include <concepts>
 #include <utility>
 
+#include "osteoform/fit/cholesky.hpp"
 #include "osteoform/fit/fit_state.hpp"
 #include "osteoform/fit/normal_equations.hpp"
 
@@ -24,7 +24,8 @@ struct LevenbergMarquardt {
   double damping = 1e-6;
   double max_b = 4.0;
   NormalEquations sums;
-  Eigen::MatrixXd damped;
+  Eigen::VectorXd added;  ///< to the diagonal of H
+  Cholesky cholesky;
   Eigen::VectorXd dx;
   double cost = 0.0;
 };
@@ -41,12 +42,10 @@ bool take_step(Problem& problem,
   solver.sums.reset(state.num_params());
   problem.accumulate(state, solver.sums);
   for (int attempt = 0; attempt < kMaxTrials; ++attempt) {
-    solver.damped = solver.sums.H;
-    solver.damped.diagonal() += solver.damping * solver.sums.H.diagonal();
-    solver.damped.diagonal().array() += 1e-12;
-    const Eigen::LLT<Eigen::Ref<Eigen::MatrixXd>> factor(solver.damped);  // in place
-    if (factor.info() == Eigen::Success) {
-      solver.dx = factor.solve(-solver.sums.g);
+    solver.added = solver.damping * solver.sums.H.diagonal().array() + 1e-12;
+    if (solver.cholesky.factor(solver.sums.H, solver.added)) {
+      solver.dx = -solver.sums.g;
+      solver.cholesky.solve(solver.dx);
       trial = state;
       trial.step(solver.dx);
       trial.b = trial.b.cwiseMax(-solver.max_b).cwiseMin(solver.max_b);

@@ -4,48 +4,31 @@
 #include <cstddef>
 
 #include "osteoform/base/clones.hpp"
-#include "osteoform/base/lanes.hpp"
+#include "osteoform/fit/block_product.hpp"
 
 namespace osteoform {
-namespace {
-
-/// The sums of 4 rows and 1 or 2 lanes of columns stay in registers while all rows pass.
-template <typename Lane, int kNumLanes, typename Scalar>
-OSTEOFORM_INLINE void update_block(
-    const Scalar* a, const Scalar* b, int num_rows, int width, Scalar* out) {
-  constexpr int kSize = sizeof(Lane) / sizeof(Scalar);
-  Lane s[4 * kNumLanes] = {};
-  for (int q = 0; q < num_rows; ++q, a += width, b += width) {
-    for (int l = 0; l < kNumLanes; ++l) {
-      const Lane column = lanes<Lane>(b + l * kSize);
-      for (int k = 0; k < 4; ++k) s[kNumLanes * k + l] += a[k] * column;
-    }
-  }
-  for (int k = 0; k < 4; ++k, out += width) {
-    for (int l = 0; l < kNumLanes; ++l) lanes<Lane>(out + l * kSize) = s[kNumLanes * k + l];
-  }
-}
-
-}  // namespace
-
 OSTEOFORM_CLONES void rank_update(
     const float* weighted, const float* rows, int num_rows, int width, float* sums) {
+  const RowsOf<const float> a{weighted, width}, b{rows, width};
   for (int r = 0; r < width; r += 4) {
-    float* out = sums + static_cast<std::ptrdiff_t>(r) * width;
+    const RowsOf<float> out{sums + static_cast<std::ptrdiff_t>(r) * width, width};
     int c = r / kRankUpdateColumns * kRankUpdateColumns;
     for (; c + 16 <= width; c += 16) {
-      update_block<Float8, 2>(weighted + r, rows + c, num_rows, width, out + c);
+      block_product<Float8, 2>(a.from_column(r), b.from_column(c), num_rows, out.from_column(c));
     }
-    if (c < width) update_block<Float8, 1>(weighted + r, rows + c, num_rows, width, out + c);
+    if (c < width) {
+      block_product<Float8, 1>(a.from_column(r), b.from_column(c), num_rows, out.from_column(c));
+    }
   }
 }
 
 OSTEOFORM_CLONES void rank_update(
     const double* weighted, const double* rows, int num_rows, int width, double* sums) {
+  const RowsOf<const double> a{weighted, width}, b{rows, width};
   for (int r = 0; r < width; r += 4) {
-    double* out = sums + static_cast<std::ptrdiff_t>(r) * width;
+    const RowsOf<double> out{sums + static_cast<std::ptrdiff_t>(r) * width, width};
     for (int c = r / kRankUpdateColumns * kRankUpdateColumns; c < width; c += 8) {
-      update_block<Double4, 2>(weighted + r, rows + c, num_rows, width, out + c);
+      block_product<Double4, 2>(a.from_column(r), b.from_column(c), num_rows, out.from_column(c));
     }
   }
 }

@@ -1,35 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "osteoform/fit/vertex_sd.hpp"
 
-#include <Eigen/Cholesky>
 #include <algorithm>
 #include <limits>
+#include <vector>
 
 #include "osteoform/base/clones.hpp"
+#include "osteoform/base/lanes.hpp"
+#include "osteoform/fit/block_product.hpp"
+#include "osteoform/fit/cholesky.hpp"
 
 namespace osteoform {
 namespace {
 
 constexpr int kVerticesPerBlock = 64;
 
-/// Solves L Y = J in place for kVerticesPerBlock columns, and sums their squares.
-/// @param L  num x num, row by row
-/// @param J  num rows of kVerticesPerBlock
-OSTEOFORM_CLONES void whiten(const float* L, int num, float* J, float* squares) {
+/// Solves U'Y = J in place for kVerticesPerBlock columns, and sums their squares. The rows above
+/// leave their part of four at once; these are eliminated among themselves.
+/// @param U  width x width, row by row
+/// @param J  width rows of kVerticesPerBlock
+OSTEOFORM_CLONES void whiten(const float* U, int width, float* J, float* squares) {
   std::fill(squares, squares + kVerticesPerBlock, 0.0F);
-  for (int r = 0; r < num; ++r) {
-    float* y = J + static_cast<std::ptrdiff_t>(r) * kVerticesPerBlock;
-    const float* row = L + static_cast<std::ptrdiff_t>(r) * num;
-    float sums[kVerticesPerBlock];
-    for (int k = 0; k < kVerticesPerBlock; ++k) sums[k] = y[k];
-    const float* solved = J;
-    for (int c = 0; c < r; ++c, solved += kVerticesPerBlock) {
-      for (int k = 0; k < kVerticesPerBlock; ++k) sums[k] -= row[c] * solved[k];
+  for (int r = 0; r < width; r += 4) {
+    float above[4 * kVerticesPerBlock];
+    for (int c = 0; c < kVerticesPerBlock; c += 16) {
+      block_product<Float8, 2>(RowsOf<const float>{U + r, width},
+                               RowsOf<const float>{J + c, kVerticesPerBlock},
+                               r,
+                               RowsOf<float>{above + c, kVerticesPerBlock});
     }
-    const float scale = 1.0F / row[r];
-    for (int k = 0; k < kVerticesPerBlock; ++k) {
-      y[k] = scale * sums[k];
-      squares[k] += y[k] * y[k];
+    for (int k = 0; k < 4; ++k) {
+      float* y = J + static_cast<std::ptrdiff_t>(r + k) * kVerticesPerBlock;
+      const float* from_above = above + k * kVerticesPerBlock;
+      for (int i = 0; i < kVerticesPerBlock; ++i) y[i] -= from_above[i];
+      for (int j = 0; j < k; ++j) {
+        const float factor = U[static_cast<std::ptrdiff_t>(r + j) * width + r + k];
+        const float* solved = y - (k - j) * kVerticesPerBlock;
+        for (int i = 0; i < kVerticesPerBlock; ++i) y[i] -= factor * solved[i];
+      }
+      const float scale = 1.0F / U[static_cast<std::ptrdiff_t>(r + k) * width + r + k];
+      for (int i = 0; i < kVerticesPerBlock; ++i) {
+        y[i] *= scale;
+        squares[i] += y[i] * y[i];
+      }
     }
   }
 }
@@ -70,24 +83,23 @@ Eigen::VectorXf vertex_sd_mm(const ShapeModel& model,
                              ThreadPool& pool) {
   const int num_points = model.num_points();
   Eigen::VectorXf sd(num_points);
-  Eigen::MatrixXd regular = H;
-  regular.diagonal().array() += 1e-9;  // a pose no data hold back is finite, if huge
-  const Eigen::LLT<Eigen::MatrixXd> factor(regular);
-  if (factor.info() != Eigen::Success) {
+  // What is added leaves a pose that no data hold back finite, if huge.
+  Cholesky cholesky;
+  if (!cholesky.factor(H, Eigen::VectorXd::Constant(H.rows(), 1e-9))) {
     sd.setConstant(std::numeric_limits<float>::infinity());
     return sd;
   }
   // Float is enough: a standard deviation needs no more than three digits.
-  const MatrixRm32 L = MatrixRm64(factor.matrixL()).cast<float>();
+  const std::vector<float> U(cholesky.upper().begin(), cholesky.upper().end());
   pool.run((num_points + kVerticesPerBlock - 1) / kVerticesPerBlock, [&](int block) {
     const int first = block * kVerticesPerBlock;
     const int count = std::min(kVerticesPerBlock, num_points - first);
-    MatrixRm32 J = MatrixRm32::Zero(state.num_params(), kVerticesPerBlock);
+    MatrixRm32 J = MatrixRm32::Zero(cholesky.width(), kVerticesPerBlock);
     float squares[kVerticesPerBlock];
     for (int k = 0; k < count; ++k) {
       normal_derivative(model, state, vertices, normals, first + k, J.data() + k);
     }
-    whiten(L.data(), state.num_params(), J.data(), squares);
+    whiten(U.data(), cholesky.width(), J.data(), squares);
     for (int k = 0; k < count; ++k) {
       const double tau = model.inadequacy_mm[first + k];
       sd[first + k] = static_cast<float>(std::sqrt(static_cast<double>(squares[k]) + tau * tau));
