@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +46,10 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=1, help="of the first bone (default 1)")
     parser.add_argument(
-        "--num-threads", type=int, default=FitOptions().num_threads, help="of the core"
+        "--num-threads",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="of the core (default: this machine's cores)",
     )
     arguments = parser.parse_args()
     options = FitOptions(num_threads=arguments.num_threads)

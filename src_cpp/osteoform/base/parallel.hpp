@@ -13,6 +13,9 @@
 
 namespace osteoform {
 
+/// What different threads write must lie this far apart, or they take it from each other.
+inline constexpr std::size_t kCacheLine = 64;
+
 /// Something to do, once.
 using Work = std::function<void()>;
 
@@ -39,8 +42,8 @@ class ThreadPool {
   void run(std::span<const Work> beside, int num_blocks, const std::function<void(int)>& work);
 
  private:
-  /// Blocks that one thread begins with; on a cache line of its own.
-  struct alignas(64) Share {
+  /// Blocks that one thread begins with.
+  struct alignas(kCacheLine) Share {
     std::atomic<int> next = 0;
     int end = 0;
   };

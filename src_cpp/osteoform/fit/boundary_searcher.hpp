@@ -54,7 +54,7 @@ class BoundarySearcher {
 
  private:
   /// One view's buffers, kept between calls.
-  struct ViewSearch {
+  struct alignas(kCacheLine) ViewSearch {
     ViewScales scales;
     std::vector<SilhouettePoint> silhouette;
     std::vector<BoundaryPoint> edges;

@@ -12,7 +12,7 @@
 namespace osteoform {
 
 /// Silhouette points of one view and the boundary points found from them; NaN where none was.
-struct BoundaryReport {
+struct alignas(kCacheLine) BoundaryReport {
   std::vector<SilhouettePoint> silhouette;
   std::vector<float> found_px;  ///< 2 per point
 };

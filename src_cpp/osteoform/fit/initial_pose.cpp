@@ -100,7 +100,7 @@ class Aligner {
   }
 
   /// One view's assignment.
-  struct ViewMatch {
+  struct alignas(kCacheLine) ViewMatch {
     MatchMatrix cost, match;
     double gain = 0.0;       ///< what pairing saves over slack
     double px_per_mm = 1.0;  ///< at the bone

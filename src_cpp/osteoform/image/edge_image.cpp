@@ -11,7 +11,7 @@
 namespace osteoform {
 namespace {
 
-constexpr int kNoiseGrid = 64;             // samples along the shorter side
+constexpr int kNoiseGrid = 32;             // samples along the shorter side
 constexpr float kDarkest = 1.0F / 400.0F;  // of the range: below it, 8-bit grey values say nothing
 
 OSTEOFORM_CLONES void add_downsampled(const float* source, int factor, int n, float* out) {

@@ -12,7 +12,7 @@ F64 = NDArray[np.float64]
 
 DARKEST = np.float32(1.0 / 400.0)
 MAX_STEPS = 160
-NOISE_GRID = 64  # samples along the shorter side
+NOISE_GRID = 32  # samples along the shorter side
 HALVING_SIGMA_PX = 0.25
 
 

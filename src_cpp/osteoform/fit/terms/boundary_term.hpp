@@ -27,7 +27,7 @@ struct BoundaryObservation {
 };
 
 /// What one view's silhouette found, held fixed while the solver moves.
-struct ViewBoundary {
+struct alignas(kCacheLine) ViewBoundary {
   std::vector<BoundaryObservation> observations;
   double px_per_mm = 1.0;      ///< at the bone: residuals are whitened in mm
   std::vector<float> scratch;  ///< of the search
@@ -58,7 +58,7 @@ class BoundaryTerm {
   double cost(const FitState<double>& state, std::span<const Work> beside = {});
 
  private:
-  struct Block {
+  struct alignas(kCacheLine) Block {
     std::vector<float> rows;      ///< kBlockSize x width
     std::vector<float> weighted;  ///< the same times their weights
     std::vector<float> sums;      ///< width x width, upper triangle
