@@ -52,6 +52,12 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint in --work.")
     ] = False,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="FILE", help="Begin with the weights of another run's checkpoint.pt."
+        ),
+    ] = None,
     images: Annotated[
         int,
         typer.Option("--images", min=10, help="Images of held-out people to measure it on."),
@@ -63,7 +69,7 @@ def train(
     The people in the package's split never enter it; on them the finished network is measured and
     its uncertainties are calibrated. Give --minutes or --steps.
     """
-    _check(data, work, out, minutes, steps, resume=resume)
+    _check(data, work, out, minutes, steps, resume=resume, start_from=start_from)
     from osteoform.train.loop import run_training
 
     with progress("training", 1000) as step:
@@ -79,6 +85,7 @@ def train(
             seed=seed,
             threads=threads,
             resume=resume,
+            start_from=start_from,
             progress=show,
         )
     with (
@@ -103,6 +110,7 @@ def _check(
     steps: int | None,
     *,
     resume: bool,
+    start_from: Path | None,
 ) -> None:
     missing = [name for name in ("torch", "onnx") if find_spec(name) is None]
     if missing:
@@ -115,6 +123,10 @@ def _check(
         raise InputError(f"--data must be a folder, found none at {data}")
     if resume and not (work / "checkpoint.pt").is_file():
         raise InputError(f"--resume needs {work / 'checkpoint.pt'}, found none")
+    if start_from is not None and not start_from.is_file():
+        raise InputError(f"--from must be a checkpoint, found none at {start_from}")
+    if resume and start_from is not None:
+        raise InputError("give either --resume or --from")
     check_folder(work)
     check_file(out)
 
@@ -129,9 +141,8 @@ def _export(
     from osteoform.train.loop import load_network
     from osteoform.train.validate import validate
 
-    origin = (
-        f"`osteoform train --data LLP26 --steps {report.steps} "
-        f"--seed {report.seed} --threads {report.threads}`"
+    origin = ", then with --from ".join(
+        f"`osteoform train --data LLP26 {run}`" for run in report.history
     )
     network = load_network(report.checkpoint)
     export_onnx(network, path, calibration=Calibration(), origin=origin, seed=report.seed)

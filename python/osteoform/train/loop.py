@@ -31,6 +31,7 @@ _MUON_RATE = 0.02
 _MUON_MOMENTUM = 0.95
 _WARM_UP = 0.02
 _LAST_RATE = 0.01
+_RESTART_RATE = 0.5  # of the rates, for weights that were trained before
 _MEAN_DECAY = 0.999
 _SAVE_EVERY_S = 120.0
 _WORKERS = 2
@@ -41,7 +42,11 @@ Optimizers = tuple[torch.optim.Optimizer, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingReport:
-    """What a training run did. `losses` are running means at the end."""
+    """What a training run did.
+
+    `losses` are running means at the end; `history` lists the settings of this run and of those
+    whose weights it began with, the first one first.
+    """
 
     steps: int
     images_seen: int
@@ -50,6 +55,7 @@ class TrainingReport:
     threads: int
     people: tuple[int, ...]
     losses: dict[str, float]
+    history: tuple[str, ...]
     checkpoint: Path
 
 
@@ -62,6 +68,7 @@ class _Run:
     optimizers: Optimizers
     step: int = 0
     elapsed_s: float = 0.0
+    history: tuple[str, ...] = ()
 
     def save(self, path: Path) -> None:
         state = {
@@ -70,6 +77,7 @@ class _Run:
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step,
             "elapsed_s": self.elapsed_s,
+            "history": list(self.history),
         }
         part = path.with_suffix(".part")
         torch.save(state, part)
@@ -82,6 +90,14 @@ class _Run:
         for optimizer, stored in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(stored)
         self.step, self.elapsed_s = state["step"], state["elapsed_s"]
+        self.history = tuple(state["history"])
+
+    def begin_with(self, path: Path) -> None:
+        """Take the averaged weights of another run; steps and rates start anew."""
+        state = torch.load(path, weights_only=True)
+        self.net.load_state_dict(state["mean"])
+        self.mean.load_state_dict(state["mean"])
+        self.history = tuple(state["history"])
 
 
 def run_training(
@@ -93,6 +109,7 @@ def run_training(
     seed: int = 0,
     threads: int = 2,
     resume: bool = False,
+    start_from: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainingReport:
     """Train the detector on simulated X-rays of the people who are not held out.
@@ -109,6 +126,8 @@ def run_training(
         Threads of PyTorch; rendering and image making have three processes of their own.
     resume
         Go on from `checkpoint.pt`; `minutes` and `steps` count from the very start.
+    start_from
+        The checkpoint of another run, whose weights are trained further.
     progress
         Called with the share done and a line about the losses.
     """
@@ -120,8 +139,13 @@ def run_training(
     plan = PoolPlan(bones=data, people=people, num_scenes=_NUM_SCENES, seed=seed)
     run = _new_run()
     checkpoint = out / "checkpoint.pt"
+    if start_from is not None:
+        run.begin_with(start_from)
     if resume:
         run.load(checkpoint)
+    else:
+        length = f"--steps {steps}" if steps else f"--minutes {minutes:g}"
+        run.history += (f"{length} --seed {seed} --threads {threads}",)
     context = multiprocessing.get_context("spawn")
     renderer = context.Process(target=render_pool, args=(out / "scenes", plan), daemon=True)
     renderer.start()
@@ -138,6 +162,7 @@ def run_training(
         threads=threads,
         people=people,
         losses=means,
+        history=run.history,
         checkpoint=checkpoint,
     )
 
@@ -221,7 +246,7 @@ def _learn(
             return means
         for optimizer, peak in zip(run.optimizers, (_MUON_RATE, _ADAM_RATE), strict=True):
             for group in optimizer.param_groups:
-                group["lr"] = peak * _rate(done)
+                group["lr"] = peak * _rate(done) * (1.0 if len(run.history) == 1 else _RESTART_RATE)
         found = learn_batch(run.net, run.optimizers, next(batches), channels)
         run.step += 1
         _average(run)

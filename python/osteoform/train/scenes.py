@@ -27,8 +27,8 @@ F16 = NDArray[np.float16]
 MARGIN_PX = 24
 OUTLINE_STEP = 4
 
-_SITES = ("knee", "femur", "hip", "ankle", "shank", "leg")
-_SITE_SHARE = (0.60, 0.23, 0.05, 0.03, 0.04, 0.05)
+_SITES = ("knee", "femur", "hip", "ankle", "shank", "leg", "patella")
+_SITE_SHARE = (0.44, 0.20, 0.05, 0.04, 0.13, 0.07, 0.07)
 _FIELD_MM = {
     "knee": (180.0, 350.0),
     "femur": (440.0, 600.0),
@@ -36,11 +36,20 @@ _FIELD_MM = {
     "ankle": (150.0, 300.0),
     "shank": (400.0, 560.0),
     "leg": (820.0, 1100.0),
+    "patella": (70.0, 180.0),
 }
-_JITTER = {"knee": 0.13, "hip": 0.12, "ankle": 0.12, "femur": 0.04, "shank": 0.04, "leg": 0.03}
+_JITTER = {
+    "knee": 0.13,
+    "hip": 0.12,
+    "ankle": 0.12,
+    "femur": 0.04,
+    "shank": 0.04,
+    "leg": 0.03,
+    "patella": 0.1,
+}
 # A bone by itself, as after dissection: nothing else tells where it lies.
-_LONE_SHARE = 0.3
-_LONE_BONES = {"femur": ("femur",), "shank": ("tibia", "fibula")}
+_LONE_SHARE = {"femur": 0.35, "shank": 0.5, "patella": 0.6}
+_LONE_BONES = {"femur": ("femur",), "shank": ("tibia", "fibula"), "patella": ("patella",)}
 _FAR_PX = 1e6
 # Cortical thickness [mm]: ends and middle of the shaft, each drawn from a range.
 _CORTEX_MM = {
@@ -86,9 +95,9 @@ def sample_site(rng: Generator, shape: tuple[int, int]) -> str:
     share = np.array(_SITE_SHARE)
     tall = shape[0] / shape[1]
     if tall >= 2:
-        share *= (0.25, 2.0, 0.1, 0.1, 2.0, 3.0)
+        share *= (0.25, 2.0, 0.1, 0.1, 2.0, 3.0, 0.1)
     elif tall <= 1:
-        share *= (1.0, 0.7, 1.0, 1.0, 0.5, 0.2)
+        share *= (1.0, 0.7, 1.0, 1.0, 0.5, 0.2, 1.0)
     return str(rng.choice(_SITES, p=share / share.sum()))
 
 
@@ -110,7 +119,7 @@ def sample_scene(atlas: LegAtlas, rng: Generator, *, shape: tuple[int, int]) -> 
 
 def _present(rng: Generator, site: str) -> tuple[str, ...]:
     """Which bones are in the scene: all that the site shows, or one alone."""
-    if site in _LONE_BONES and rng.uniform() < _LONE_SHARE:
+    if rng.uniform() < _LONE_SHARE.get(site, 0.0):
         return (str(rng.choice(_LONE_BONES[site])),)
     return (*BONES, PELVIS) if site in ("hip", "femur", "leg") else BONES
 
@@ -218,6 +227,7 @@ def _aim(atlas: LegAtlas, leg: Leg, rng: Generator, site: str) -> tuple[F64, F64
         "ankle": ankle,
         "shank": 0.5 * (knee + ankle),
         "leg": 0.5 * (head + ankle),
+        "patella": leg.vertices["patella"].mean(axis=0),
     }[site]
     return center, up / np.linalg.norm(up), medial
 
