@@ -185,6 +185,7 @@ def test_card_states_what_was_measured(tmp_path):
         threads=1,
         people=(1, 2),
         losses={},
+        history=("--steps 10 --seed 0 --threads 1",),
         checkpoint=tmp_path,
     )
     text = card(report, score, "`osteoform train`, seed 0")

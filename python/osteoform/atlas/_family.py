@@ -7,6 +7,7 @@ from typing import Protocol
 
 from osteoform._types import F64, I32
 from osteoform.atlas._table import AtlasTable
+from osteoform.modeling.kernel_modes import KernelOptions
 
 Values = Mapping[str, float]
 Carry = Callable[[Values], F64]
@@ -25,6 +26,21 @@ class Family(Protocol):
         """Lower and upper corner (3,) of a box around the mean bone."""
         ...
 
+    @property
+    def voxel_mm(self) -> float:
+        """Grid at which the mean bone's surface is first found, finer than its thinnest part."""
+        ...
+
+    @property
+    def edge_mm(self) -> float:
+        """Length of the shortest edges of its mesh."""
+        ...
+
+    @property
+    def kernel(self) -> KernelOptions:
+        """The smooth local modes that the finished model adds to the anatomical ones."""
+        ...
+
     def field(self, points: F64) -> F64:
         """Signed field (N,) of the mean bone, negative inside."""
         ...
@@ -34,7 +50,7 @@ class Family(Protocol):
         ...
 
     def edge_ratio(self, points: F64) -> F64:
-        """Wanted length of edges at points of the surface, over the shortest."""
+        """Wanted length of edges at points of the surface, over `edge_mm`."""
         ...
 
     def bind(self, template: F64, faces: I32) -> Carry:

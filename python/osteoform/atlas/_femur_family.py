@@ -12,12 +12,17 @@ from osteoform.atlas._femur import Femur
 from osteoform.atlas._regions import fade
 from osteoform.atlas._skin import Skin
 from osteoform.atlas._table import AtlasTable, load_table
+from osteoform.modeling.kernel_modes import KernelOptions
 
 _LOW, _HIGH = np.array([-82.0, -52.0, -8.0]), np.array([66.0, 60.0, 12.0])
 
 
 class FemurFamily:
     """See `Family`."""
+
+    voxel_mm = 2.5
+    edge_mm = 4.3
+    kernel = KernelOptions(sd_mm=1.0, length_mm=25.0, num_modes=60)
 
     def __init__(self) -> None:
         self.table: AtlasTable = load_table("femur")

@@ -16,7 +16,7 @@ from osteoform.atlas._remesh import relax, remesh
 from osteoform.atlas._surface import iso_surface, to_surface
 from osteoform.atlas._table import AtlasTable
 from osteoform.modeling.build import assemble_model
-from osteoform.modeling.kernel_modes import KernelOptions, kernel_modes
+from osteoform.modeling.kernel_modes import kernel_modes
 from osteoform.modeling.pca import principal_modes
 from osteoform.modeling.procrustes import align_rigid
 
@@ -24,7 +24,6 @@ Progress = Callable[[int, int], None]
 FAMILIES: dict[str, Callable[[], Family]] = {"femur": FemurFamily}
 NUM_SAMPLES = 240
 NUM_ANATOMICAL = 16
-KERNEL = KernelOptions(sd_mm=1.0, length_mm=25.0, num_modes=60)
 _SEED = 20240501
 
 
@@ -69,7 +68,7 @@ def build_atlas_model(bone: str, *, progress: Progress | None = None) -> ShapeMo
     shapes = draw_shapes(family.table, carry, NUM_SAMPLES, progress=progress)
     modes = anatomical_modes(template, shapes, NUM_ANATOMICAL)
     mean = template - template.mean(axis=0)
-    local = kernel_modes(mean, faces, KERNEL)
+    local = kernel_modes(mean, faces, family.kernel)
     return assemble_model(
         bone,
         mean,
@@ -82,20 +81,25 @@ def build_atlas_model(bone: str, *, progress: Progress | None = None) -> ShapeMo
 
 
 def build_template(
-    family: Family, *, voxel_mm: float = 2.5, edge_mm: float = 4.3, rounds: int = 5
+    family: Family,
+    *,
+    voxel_mm: float | None = None,
+    edge_mm: float | None = None,
+    rounds: int = 5,
 ) -> tuple[F64, I32]:
     """Vertices (N, 3) [mm] and faces (M, 3) of the mean bone, evenly meshed.
 
-    `edge_mm` is the length of the shortest edges; the family says where they may be longer.
+    Grid and shortest edges are the family's where not given; it says where edges may be longer.
     """
+    voxel, shortest = voxel_mm or family.voxel_mm, edge_mm or family.edge_mm
 
     def size(points: F64) -> F64:
-        return edge_mm * family.edge_ratio(points)
+        return shortest * family.edge_ratio(points)
 
     def project(points: F64) -> F64:
         return to_surface(points, family.slope, steps=2)
 
-    vertices, faces = iso_surface(family.field, *family.box, voxel_mm)
+    vertices, faces = iso_surface(family.field, *family.box, voxel)
     vertices = relax(vertices, faces, project=project, steps=2)
     vertices, faces = remesh(vertices, faces, size=size, project=project, rounds=rounds)
     return to_surface(vertices, family.slope, steps=4), faces
