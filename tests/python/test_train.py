@@ -206,6 +206,7 @@ def test_card_states_what_was_measured(tmp_path):
         minutes=1.0,
         seed=0,
         threads=1,
+        precision="single",
         people=(1, 2),
         losses={},
         history=("osteoform train --steps 10 --seed 0 --threads 1",),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ class TrainingReport:
     minutes: float
     seed: int
     threads: int
+    precision: str
     people: tuple[int, ...]
     losses: dict[str, float]
     history: tuple[str, ...]
@@ -131,7 +133,8 @@ def run_training(
     out
         Where scenes and `checkpoint.pt` go.
     minutes, steps
-        When to stop; exactly one. The same steps, seed and threads give the same network.
+        When to stop; exactly one. The same steps, seed and threads give the same network on
+        processors that both have bfloat16 or both have not.
     threads
         Threads of PyTorch; rendering and image making have three processes of their own.
     resume
@@ -177,6 +180,7 @@ def run_training(
         minutes=run.elapsed_s / 60,
         seed=seed,
         threads=threads,
+        precision="bfloat16" if half_precision() else "single",
         people=people,
         losses=means,
         history=run.history,
@@ -197,7 +201,7 @@ def learn_batch(
     """One step downhill; returns the losses before it."""
     net.train()
     images = batch.images.contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=half_precision()):
         readout = net(images)
     found = losses(readout, batch, channels.ellipse_heat)
     net.zero_grad(set_to_none=True)
@@ -206,6 +210,13 @@ def learn_batch(
     for optimizer in optimizers:
         optimizer.step()
     return {name: float(value.detach()) for name, value in vars(found).items()}
+
+
+@cache
+def half_precision() -> bool:
+    """Whether this processor multiplies bfloat16 itself; where it does not, it is ten times slower."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
 def new_optimizers(net: FeatureNet) -> Optimizers:
