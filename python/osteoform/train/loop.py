@@ -215,8 +215,8 @@ def learn_batch(
 @cache
 def half_precision() -> bool:
     """Whether this processor multiplies bfloat16 itself; where it does not, it is ten times slower."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(known.get("amx_bf16") or known.get("avx512_bf16"))
 
 
 def new_optimizers(net: FeatureNet) -> Optimizers:
