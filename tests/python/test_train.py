@@ -7,11 +7,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from osteoform._leg import rotation
 from osteoform._split import held_out
 from osteoform.train.card import card
 from osteoform.train.dataset import Batch, describe
 from osteoform.train.export import Calibration, export_onnx, metadata
-from osteoform.train.legs import load_atlas, rotation, sample_leg
+from osteoform.train.legs import load_atlas, sample_leg
 from osteoform.train.loop import TrainingReport, learn_batch, new_optimizers
 from osteoform.train.losses import losses
 from osteoform.train.muon import orthogonal
