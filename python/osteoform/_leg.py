@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 
@@ -63,18 +64,27 @@ class Joint:
 @cache
 def joints() -> dict[str, Joint]:
     """The joints of the leg, by the bone that hangs on them."""
-    text = files("osteoform").joinpath("data/leg.toml").read_text(encoding="utf-8")
-    table = tomllib.loads(text)["joint"]
-    return {bone: _joint(bone, dict(row)) for bone, row in table.items()}
+    return {bone: _joint(bone, row) for bone, row in _table()["joint"].items()}
 
 
-def _joint(bone: str, row: dict[str, object]) -> Joint:
-    row.pop("source")
+def _joint(bone: str, row: Mapping[str, Any]) -> Joint:
     values = {
         name: np.array(value, dtype=np.float64) if isinstance(value, list) else value
         for name, value in row.items()
+        if name != "source"
     }
     return Joint(bone=bone, **values)  # type: ignore[arg-type]
+
+
+def _table() -> dict[str, Any]:
+    text = files("osteoform").joinpath("data/leg.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+@cache
+def size_loadings() -> dict[str, float]:
+    """Correlation of each bone's size with the common size of the leg."""
+    return {bone: float(row) for bone, row in _table()["size"].items() if bone != "source"}
 
 
 def points_of(model: ShapeModel, b: F64) -> dict[str, F64]:
@@ -115,6 +125,51 @@ def parent_from_child(joint: Joint, parent_size_mm: float, *, flexion_rad: float
     pose[:3, 3] = joint.offset_mm * parent_size_mm / joint.parent_size_mm
     bent[:3, :3] = rotation(np.array([joint.flexion_share * flexion_rad, 0.0, 0.0]))
     return np.asarray(bent @ pose)
+
+
+def leg_poses(
+    models: Mapping[str, ShapeModel], shapes: Mapping[str, F64], *, flexion_rad: float = 0.0
+) -> dict[str, F64]:
+    """Pose (4, 4) [mm] of each bone of a right leg; the femur's anatomical frame is the world.
+
+    Parameters
+    ----------
+    models, shapes
+        Femur, tibia, fibula and patella, and their coefficients (K,).
+    """
+    anatomy, world_from_bone = {"femur": np.eye(4)}, {}
+    points = {bone: points_of(model, shapes[bone]) for bone, model in models.items()}
+    for bone, joint in joints().items():  # parents come first
+        size = size_mm(joint.parent, points[joint.parent])
+        relative = parent_from_child(joint, size, flexion_rad=flexion_rad)
+        anatomy[bone] = anatomy[joint.parent] @ relative
+    for bone, pose in anatomy.items():
+        world_from_bone[bone] = pose @ np.linalg.inv(anatomical_frame(bone, points[bone]))
+    return world_from_bone
+
+
+def with_size(model: ShapeModel, b: F64, deviation: float) -> F64:
+    """The shape nearest to `b` (K,) whose size is so many standard deviations above the mean."""
+    slope = _size_slope(model)
+    slope /= np.linalg.norm(slope)
+    return np.asarray(b + (deviation - slope @ b) * slope)
+
+
+def size_deviation(model: ShapeModel, b: F64) -> float:
+    """How many of the model's standard deviations the size of a shape (K,) is above the mean."""
+    slope = _size_slope(model)
+    return float(slope @ b / np.linalg.norm(slope))
+
+
+def _size_slope(model: ShapeModel) -> F64:
+    """(K,) derivative of the size [mm] by the coefficients; kernel modes do not count."""
+    slope = np.zeros(model.num_modes)
+    for k in range(model.num_pca):
+        step = np.zeros(model.num_modes)
+        step[k] = 0.5
+        ahead, behind = (size_mm(model.bone, points_of(model, s * step)) for s in (1.0, -1.0))
+        slope[k] = ahead - behind
+    return slope
 
 
 def rotation(vector: F64) -> F64:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from osteoform import _core
 from osteoform._core import FitOptions, FitStatus, InputError
+from osteoform._crop import read_crop
 from osteoform._models import load_model
+from osteoform._neighbours import (
+    expected_bones,
+    lost_bones,
+    misplaced_bones,
+)
 from osteoform._polarity import read_with_polarity, with_polarity
 from osteoform._result import BoneReconstruction, Reconstruction
 from osteoform._shape_model import ShapeModel
-from osteoform._types import BONES, Detection, Detector, Mesh, Side, XrayView
+from osteoform._types import BONES, F64, Detection, Detector, Mesh, Side, XrayView
 from osteoform.io.images import check_pixels
 
 _POLARITIES = {
@@ -24,6 +30,7 @@ _POLARITIES = {
     "bright_is_dense": _core.Polarity.BRIGHT_IS_DENSE,
 }
 _RMS_SCALE_MM = 3.0
+_GOOD_CONFIDENCE = 0.7  # of a bone that need not be looked for any further
 
 Reading = Mapping[str, Detection]
 
@@ -76,6 +83,9 @@ def reconstruct(
 
     Notes
     -----
+    A bone that is not found, or cannot belong to one leg with its neighbours, is looked for again
+    where they say it must be; one that still cannot is NOT_FOUND.
+
     With one cone view, size and depth are one unknown: only the shape's prior separates them.
     """
     clock = _Clock()
@@ -84,25 +94,45 @@ def reconstruct(
     checked = _check_views(views)
     clock.lap("check")
 
-    checked, readings = _read(checked, side, bones, shapes, detector, features, starts or {})
+    checked, readings, detector = _read(
+        checked, side, bones, shapes, detector, features, starts or {}
+    )
     clock.lap("detect")
 
-    found = {}
-    for bone in bones:
-        fit = _core.fit_bone(
+    def fit(
+        bone: str, start: F64 | None, readings: Sequence[Sequence[Reading]]
+    ) -> BoneReconstruction:
+        fitted = _core.fit_bone(
             model=shapes[bone].core(side),
             views=[view.geometry for view in checked],
             pixels=[view.pixels for view in checked],
             polarities=[_POLARITIES[view.polarity or "dark_is_dense"] for view in checked],
             readings=[
-                [_core_features(reading[bone]) for reading in of_view] for of_view in readings[bone]
+                [_core_features(reading[bone]) for reading in of_view] for of_view in readings
             ],
-            start=_start_of(bone, starts),
+            start=start,
             options=options or FitOptions(),
         )
-        clock.add_stages(bone, fit.times)
-        found[bone] = _wrap(bone, side, shapes[bone], fit, readings[bone])
+        clock.add_stages(bone, fitted.times)
+        return _wrap(bone, side, shapes[bone], fitted, readings)
+
+    found = {bone: fit(bone, _start_of(bone, starts), readings[bone]) for bone in bones}
     clock.lap("fit")
+
+    tried: set[str] = set()
+    while lost := [b for b in lost_bones(found, shapes, side=side) if b not in tried]:
+        bone = lost[0]
+        tried.add(bone)
+        if bone in misplaced_bones(found, shapes, side=side):
+            found[bone] = found[bone].rejected()
+        for seen in _second_looks(bone, found, shapes, side, checked, detector):
+            again = found | {bone: fit(bone, None, seen)}
+            better = again[bone].confidence > found[bone].confidence
+            if better and bone not in lost_bones(again, shapes, side=side):
+                found = again
+            if found[bone].confidence > _GOOD_CONFIDENCE:
+                break
+    clock.lap("neighbours")
     return Reconstruction(bones=found, timings_ms=clock.finish())
 
 
@@ -120,7 +150,8 @@ class _Clock:
 
     def add_stages(self, bone: str, times: _core.StageTimes) -> None:
         for stage in ("match", "prepare", "search", "solve", "summary"):
-            self._times[f"{bone}.{stage}"] = getattr(times, f"{stage}_ms")
+            name = f"{bone}.{stage}"
+            self._times[name] = self._times.get(name, 0.0) + getattr(times, f"{stage}_ms")
 
     def finish(self) -> dict[str, float]:
         return {**self._times, "total": 1e3 * (time.perf_counter() - self._start)}
@@ -173,8 +204,8 @@ def _read(
     detector: Detector | None,
     features: Mapping[str, Sequence[Detection]] | None,
     starts: Mapping[str, ArrayLike],
-) -> tuple[list[XrayView], dict[str, list[list[Reading]]]]:
-    """Views with their polarity, and readings per bone and view: given, else what is detected."""
+) -> tuple[list[XrayView], dict[str, list[list[Reading]]], Detector | None]:
+    """Views with their polarity, readings per bone and view: given, else what is detected, by whom."""
     readings: dict[str, list[list[Reading]]] = {}
     for bone in bones:
         given = (features or {}).get(bone)
@@ -199,7 +230,7 @@ def _read(
         for bone in missing:
             num_points = len(shapes[bone].point_names)
             readings[bone] = [_readings_of(bone, of_view, num_points) for _, of_view in seen]
-    return [with_polarity(view) for view in views], readings
+    return [with_polarity(view) for view in views], readings, detector
 
 
 def _readings_of(
@@ -212,7 +243,27 @@ def _readings_of(
     return readings or [{bone: Detection.empty(bone, num_points)}]
 
 
-def _start_of(bone: str, starts: Mapping[str, ArrayLike] | None) -> Any:
+def _second_looks(
+    bone: str,
+    found: Mapping[str, BoneReconstruction],
+    shapes: Mapping[str, ShapeModel],
+    side: Side,
+    views: Sequence[XrayView],
+    detector: Detector | None,
+) -> Iterator[list[list[Reading]]]:
+    """Readings for a bone whose neighbours tell where to look closer, and what they expect."""
+    for expected in expected_bones(bone, found, shapes, side=side):
+        told: list[list[Reading]] = [[{bone: expected.detection(view)}] for view in views]
+        if detector is not None:
+            boxes = [expected.box_px(view) for view in views]
+            yield [
+                read_crop(view, box, detector, side=side, bone=bone) or of_view
+                for view, box, of_view in zip(views, boxes, told, strict=True)
+            ]
+        yield told
+
+
+def _start_of(bone: str, starts: Mapping[str, ArrayLike] | None) -> F64 | None:
     start = (starts or {}).get(bone)
     if start is None:
         return None

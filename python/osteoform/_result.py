@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from osteoform._core import FitStatus
 from osteoform._types import F32, F64, Detection, Mesh, Side
@@ -55,6 +55,16 @@ class BoneReconstruction:
     detections: tuple[Detection, ...] = field(repr=False)
     silhouette_px: tuple[F32, ...] = field(repr=False)
     boundary_px: tuple[F32, ...] = field(repr=False)
+
+    def rejected(self) -> BoneReconstruction:
+        """The same, not believed."""
+        return replace(
+            self,
+            status=FitStatus.NOT_FOUND,
+            confidence=0.0,
+            boundary_rms_mm=float("nan"),
+            boundary_found=0.0,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

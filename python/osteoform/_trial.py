@@ -84,29 +84,50 @@ def simulate_trial(
     """
     world_from_bone = random_pose(rng)
     truth = transformed(bone, world_from_bone)
+    views = take_views([truth], rng, geometry=geometry, view_names=view_names, physics=physics)
+    return Trial(truth=truth, world_from_bone=world_from_bone, views=views)
+
+
+def take_views(
+    meshes: Sequence[Mesh],
+    rng: Generator,
+    *,
+    geometry: GeometryKind = "cone",
+    view_names: Sequence[str] = ("ap", "lateral"),
+    physics: Physics | None = None,
+    source_detector_mm: float = 1250.0,
+    source_object_mm: float = 950.0,
+) -> tuple[XrayView, ...]:
+    """X-ray meshes that lie about the world's origin [mm], whole in every image."""
+
+    def place(name: str, size_px: tuple[int, int]) -> ConeView | SlotView:
+        return standard_views(
+            geometry,
+            (name,),
+            size_px=size_px,
+            source_detector_mm=source_detector_mm,
+            source_object_mm=source_object_mm,
+        )[name]
+
+    points = np.concatenate([mesh.vertices for mesh in meshes]).astype(np.float64)
     views = []
     for name in view_names:
-        size_px = _size_to_cover(truth, geometry, name)
-        geometries = standard_views(geometry, (name,), size_px=size_px)
+        size_px = _size_to_cover(place(name, (1, 1)).project(points))
+        view = place(name, size_px)
         pixels = simulate_view(
-            [truth],
-            geometries[name],
+            meshes,
+            view,
             size_px=size_px,
             physics=physics,
             seed=int(rng.integers(2**31)),
         )
-        view = XrayView(
-            name=name, pixels=pixels, geometry=geometries[name], polarity="dark_is_dense"
-        )
-        views.append(view)
-    return Trial(truth=truth, world_from_bone=world_from_bone, views=tuple(views))
+        views.append(XrayView(name=name, pixels=pixels, geometry=view, polarity="dark_is_dense"))
+    return tuple(views)
 
 
-def _size_to_cover(truth: Mesh, geometry: GeometryKind, name: str) -> tuple[int, int]:
-    """(width, height) of an image about the beam's foot that shows the whole bone."""
-    unit = standard_views(geometry, (name,), size_px=(1, 1))[name]
-    reach = np.abs(unit.project(truth.vertices.astype(np.float64))).max(axis=0)
-    size = np.maximum(2 * (np.ceil(reach) + _MARGIN_PX), _MIN_SIDE_PX)
+def _size_to_cover(points_px: F64) -> tuple[int, int]:
+    """(width, height) of an image about the pixel (0, 0) that shows all of (N, 2) points."""
+    size = np.maximum(2 * (np.ceil(np.abs(points_px).max(axis=0)) + _MARGIN_PX), _MIN_SIDE_PX)
     width, height = size.astype(int)
     return int(width), int(height)
 

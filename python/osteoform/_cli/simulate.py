@@ -20,53 +20,59 @@ from osteoform._cli.options import (
     SideName,
     SideOption,
     ViewsOption,
+    choose_models,
     open_detector,
 )
 from osteoform._cli.reconstruct import print_bones
 from osteoform._errors import InputError
 from osteoform._output import check_folder, staged_folder
+from osteoform._types import BONES
 
 if TYPE_CHECKING:
     from osteoform._types import XrayView
+
+_ERRORS = ("mean", "rms", "p95", "max")
 
 
 def demo(
     out: OutOption,
     side: SideOption = SideName.LEFT,
     geometry: GeometryOption = GeometryName.CONE,
+    bones: Annotated[
+        str,
+        typer.Option("--bones", metavar="NAMES", help="All bones of the leg, or a single one."),
+    ] = ",".join(BONES),
     model: ModelOption = None,
     detector: DetectorOption = None,
     seed: SeedOption = 0,
     json: JsonOption = None,
 ) -> None:
-    """Simulate two X-rays of a femur, reconstruct it from them, and show the true error.
+    """Simulate two X-rays of a leg, reconstruct its bones from them, and show the true errors.
 
-    The femur is drawn so that the model cannot express it exactly. Nothing but the images and
-    their geometry reaches the reconstruction. Writes reconstruction.json, femur.ply (mm),
+    The bones are drawn so that their models cannot express them exactly. Nothing but the images
+    and their geometry reaches the reconstruction. Writes reconstruction.json, BONE.ply (mm),
     overlay_VIEW.png and surface_error.png.
     """
     check_folder(out)
     with progress("loading"):
-        from osteoform._models import load_model
         from osteoform.demo import demonstrate, write_demonstration
 
-        shape = load_model(model, bone="femur")
+        models = choose_models(model, split_names(bones), BONES)
         network = open_detector(detector)
     with progress("simulating and reconstructing"):
         shown = demonstrate(
-            shape, side=side.value, geometry=geometry.value, seed=seed, detector=network
+            models, side=side.value, geometry=geometry.value, seed=seed, detector=network
         )
     with progress("drawing"), staged_folder(out) as folder:
         values = write_demonstration(folder, shown)
     write_json(values, json)
-    print_bones(values, title=f"demonstration: {side.value} femur, {geometry.value}", json=json)
-    error = values["true_error"]
+    print_bones(values, title=f"demonstration: {side.value} leg, {geometry.value}", json=json)
     print_table(
         "true error [mm]: distance from the true surface, not realigned",
-        ["", "mean", "RMS", "p95", "max"],
+        ["", "mean", "RMS", "p95", "max", "what the model cannot express, RMS"],
         [
-            ["reconstruction", *(number(error[f"{k}_mm"]) for k in ("mean", "rms", "p95", "max"))],
-            ["what the model cannot express", "", number(error["outside_model_rms_mm"]), "", ""],
+            [bone, *(number(error[f"{k}_mm"]) for k in (*_ERRORS, "outside_model_rms"))]
+            for bone, error in values["true_error"].items()
         ],
         json_target=json,
     )
@@ -110,7 +116,7 @@ def simulate(
     names = split_names(views) or ()
     import numpy as np
 
-    from osteoform._types import BONES, XrayView
+    from osteoform._types import XrayView
     from osteoform.geometry import standard_views
     from osteoform.io.meshes import read_mesh
     from osteoform.simulate import Physics, simulate_view

@@ -1,0 +1,44 @@
+"""A second, closer look at a part of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from osteoform._types import F64, Detection, Detector, Side, XrayView
+
+_MARGIN = 0.15  # of the box's longer side, all round
+_MIN_SIDE_PX = 32
+
+
+def read_crop(
+    view: XrayView, box_px: F64, detector: Detector, *, side: Side, bone: str
+) -> list[Mapping[str, Detection]]:
+    """Readings of the part of an image about a box (4,) u0, v0, u1, v1, in the image's pixels.
+
+    Empty where the box is hardly in the image.
+    """
+    height, width = view.pixels.shape
+    grow = _MARGIN * float(np.max(box_px[2:] - box_px[:2])) + 8.0
+    low = np.clip(np.floor(box_px[:2] - grow), 0, [width, height]).astype(int)
+    high = np.clip(np.ceil(box_px[2:] + grow), 0, [width, height]).astype(int)
+    if (high - low < _MIN_SIDE_PX).any():
+        return []
+    part = np.ascontiguousarray(view.pixels[low[1] : high[1], low[0] : high[0]])
+    readings = detector(replace(view, pixels=part), side=side, bones=(bone,))
+    return [{bone: _shifted(r[bone], low.astype(float))} for r in readings if _seen(r, bone)]
+
+
+def _seen(reading: Mapping[str, Detection], bone: str) -> bool:
+    return bone in reading and len(reading[bone].points_px) > 0
+
+
+def _shifted(detection: Detection, offset_px: F64) -> Detection:
+    return replace(
+        detection,
+        box_px=detection.box_px + np.tile(offset_px, 2),
+        points_px=detection.points_px + offset_px,
+        ellipse_center_px=detection.ellipse_center_px + offset_px,
+    )

@@ -1,0 +1,204 @@
+"""Where a bone must be, told by the bones it is jointed with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from osteoform._core import FitStatus
+from osteoform._leg import (
+    Joint,
+    anatomical_frame,
+    joints,
+    parent_from_child,
+    points_of,
+    size_deviation,
+    size_loadings,
+    size_mm,
+    with_size,
+)
+from osteoform._result import BoneReconstruction
+from osteoform._shape_model import ShapeModel
+from osteoform._types import F64, Detection, Side, XrayView
+
+_MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
+MIN_CONFIDENCE = 0.4  # of a bone that tells of others, or that others told of
+_PLAY_SHARE = 0.4  # the play is two and a half standard deviations
+_SURE = 0.95
+_FLEXIONS_RAD = np.deg2rad([5.0, 35.0, 65.0, 95.0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Placed:
+    """Where a bone lies and how long it is; of a left leg, in a mirrored world."""
+
+    world_from_anatomy: F64 = field(repr=False)
+    size_mm: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedBone:
+    """A bone of the likeliest shape where its neighbours say it must be.
+
+    Attributes
+    ----------
+    b, world_from_bone
+        (K,); (4, 4) [mm].
+    play_mm
+        How far it may be from there.
+    """
+
+    model: ShapeModel = field(repr=False)
+    side: Side
+    b: F64 = field(repr=False)
+    world_from_bone: F64
+    play_mm: float
+
+    def box_px(self, view: XrayView) -> F64:
+        """(4,) u0, v0, u1, v1 of its image in a view."""
+        at = view.geometry.project(self._in_world(self.model.instance(self.b).astype(np.float64)))
+        return np.concatenate([at.min(axis=0), at.max(axis=0)])
+
+    def detection(self, view: XrayView) -> Detection:
+        """What a detector that is off by the play would say of it in a view."""
+        empty = Detection.empty(self.model.bone, len(self.model.point_names))
+        inside = self._in_world(np.stack(list(points_of(self.model, self.b).values())))
+        at = view.geometry.project(inside)
+        box = self.box_px(view)
+        scale = np.linalg.norm(box[2:] - box[:2]) / np.linalg.norm(np.ptp(self.model.mean, axis=0))
+        return replace(
+            empty,
+            points_px=at,
+            sigma_px=np.full(len(at), _PLAY_SHARE * self.play_mm * scale),
+            class_probability=_SURE * np.eye(len(at)),
+        )
+
+    def _in_world(self, points: F64) -> F64:
+        right = points * [-1.0, 1.0, 1.0] if self.side == "left" else points
+        return right @ self.world_from_bone[:3, :3].T + self.world_from_bone[:3, 3]
+
+
+def lost_bones(
+    found: Mapping[str, BoneReconstruction], models: Mapping[str, ShapeModel], *, side: Side
+) -> tuple[str, ...]:
+    """Bones that were not found, or hardly, or not where their leg can have them."""
+    hardly = [
+        bone
+        for bone, result in found.items()
+        if result.status is FitStatus.NOT_FOUND or result.confidence < MIN_CONFIDENCE
+    ]
+    misplaced = misplaced_bones(found, models, side=side)
+    return tuple(bone for bone in found if bone in hardly or bone in misplaced)
+
+
+def misplaced_bones(
+    found: Mapping[str, BoneReconstruction], models: Mapping[str, ShapeModel], *, side: Side
+) -> tuple[str, ...]:
+    """The less certain of any two bones that cannot be one leg's."""
+    there = {b: r for b, r in found.items() if r.status is not FitStatus.NOT_FOUND}
+    misplaced = []
+    for bone, joint in joints().items():
+        pair = [name for name in (bone, joint.parent) if name in there and name not in misplaced]
+        if len(pair) == 2 and not _plausible(joint, there, models, side):
+            misplaced.append(min(pair, key=lambda name: there[name].confidence))
+    return tuple(misplaced)
+
+
+def expected_bones(
+    bone: str,
+    found: Mapping[str, BoneReconstruction],
+    models: Mapping[str, ShapeModel],
+    *,
+    side: Side,
+) -> Iterator[ExpectedBone]:
+    """How the neighbours of a bone that were found expect it to lie; most usual flexion first.
+
+    Where the knee's flexion matters and no other bone tells it, there are several.
+    """
+    model = models[bone]
+    lost = (bone, *lost_bones(found, models, side=side))
+    usable = {n: _placed(f, models[n], side) for n, f in found.items() if n not in lost}
+    for joint in joints().values():
+        other = {joint.bone: joint.parent, joint.parent: joint.bone}.get(bone)
+        if other is None or other not in usable:
+            continue
+        b = _expected_shape(model, models[other], found[other].b)
+        points = points_of(model, b)
+        parent_size = usable[other].size_mm if bone == joint.bone else size_mm(bone, points)
+        for flexion in _flexions(joint, usable):
+            relative = parent_from_child(joint, parent_size, flexion_rad=flexion)
+            if other == joint.bone:
+                relative = np.asarray(np.linalg.inv(relative), np.float64)
+            pose = usable[other].world_from_anatomy @ relative
+            world_from_bone = pose @ np.linalg.inv(anatomical_frame(bone, points))
+            yield ExpectedBone(
+                model=model,
+                side=side,
+                b=b,
+                world_from_bone=_mirrored(np.asarray(world_from_bone), side),
+                play_mm=joint.play_mm,
+            )
+
+
+def _expected_shape(model: ShapeModel, other: ShapeModel, other_b: F64) -> F64:
+    """The mean bone of the size that goes with its neighbour's."""
+    correlation = size_loadings()[model.bone] * size_loadings()[other.bone]
+    deviation = correlation * size_deviation(other, other_b)
+    return with_size(model, np.zeros(model.num_modes), deviation)
+
+
+def _flexions(joint: Joint, usable: Mapping[str, _Placed]) -> tuple[float, ...]:
+    if joint.flexion_share == 0.0:
+        return (0.0,)
+    if {"femur", "tibia"} <= usable.keys():
+        return (_flexion(usable["femur"], usable["tibia"]),)
+    return tuple(_FLEXIONS_RAD)
+
+
+def _flexion(femur: _Placed, tibia: _Placed) -> float:
+    """Turn of the tibia about the femur's x axis [rad]."""
+    z_in_femur = femur.world_from_anatomy[:3, :3].T @ tibia.world_from_anatomy[:3, 2]
+    straight = parent_from_child(joints()["tibia"], femur.size_mm)[:3, 2]
+    angle = np.arctan2(-z_in_femur[1], z_in_femur[2]) - np.arctan2(-straight[1], straight[2])
+    return float(angle)
+
+
+def _plausible(
+    joint: Joint,
+    found: Mapping[str, BoneReconstruction],
+    models: Mapping[str, ShapeModel],
+    side: Side,
+) -> bool:
+    """Whether two bones are within the joint's play of where the leg has them."""
+    parent, child = (_placed(found[n], models[n], side) for n in (joint.parent, joint.bone))
+    actual = np.linalg.inv(parent.world_from_anatomy) @ child.world_from_anatomy
+    flexions: tuple[float, ...] = (0.0,)
+    if joint.bone == "tibia":
+        flexions = (_flexion(parent, child),)
+    elif joint.flexion_share > 0.0:
+        flexions = tuple(np.deg2rad(np.arange(0.0, 140.0, 10.0)))
+    return any(_within(joint, actual, parent.size_mm, flexion) for flexion in flexions)
+
+
+def _within(joint: Joint, actual: F64, parent_size_mm: float, flexion_rad: float) -> bool:
+    wanted = parent_from_child(joint, parent_size_mm, flexion_rad=flexion_rad)
+    off = np.linalg.inv(wanted) @ actual
+    turn = np.arccos(np.clip((np.trace(off[:3, :3]) - 1.0) / 2.0, -1.0, 1.0))
+    near = float(np.linalg.norm(off[:3, 3])) <= joint.play_mm
+    return near and float(np.rad2deg(turn)) <= joint.play_deg
+
+
+def _placed(result: BoneReconstruction, model: ShapeModel, side: Side) -> _Placed:
+    points = points_of(model, result.b)
+    frame = anatomical_frame(model.bone, points)
+    return _Placed(
+        world_from_anatomy=_mirrored(result.world_from_bone, side) @ frame,
+        size_mm=size_mm(model.bone, points),
+    )
+
+
+def _mirrored(world_from_bone: F64, side: Side) -> F64:
+    """The pose of a left bone as that of the right one in a mirrored world, and back."""
+    return world_from_bone if side == "right" else np.asarray(_MIRROR @ world_from_bone @ _MIRROR)
