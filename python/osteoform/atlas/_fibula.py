@@ -1,0 +1,115 @@
+"""The parametric fibula: a rod of sections, warped by named anatomical parameters.
+
+Frame: right fibula, x medial, y posterior, z proximal [mm]; x = y = 0 on the line through the
+centroids of the sections at 10 and 90 % of the length, z = 0 at the tip of the malleolus.
+
+Every section stays level: it is moved, turned, widened and deepened as a whole, and heights keep
+their order. Such a map has an inverse, so no fibula of the family intersects itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from osteoform._types import F64
+from osteoform.atlas._profile import Rod
+
+Values = Mapping[str, float]
+_ARCH = 0.75  # of a parabola from 10 to 90 % of the length, half way to its top
+_BEYOND = 1.5  # the offset of an end grows from the axis: at the tip over at its section
+_SIZES = ("malleolus", "malleolus", "distal", "middle", "proximal", "head", "head")
+_SIZE_LEVELS = (0.0, 0.06, 0.2, 0.5, 0.8, 0.93, 1.0)
+_CENTER_LEVELS = (0.0, 0.03, 0.1, 0.3, 0.5, 0.7, 0.9, 0.965, 1.0)
+_TURN_LEVELS = (0.0, 0.06, 0.35, 0.62, 0.93, 1.0)
+
+
+def mean_rod(form: Mapping[str, Mapping[str, F64]]) -> Rod:
+    """The mean fibula of the table's form."""
+    shaft, caps = form["shaft"], form["caps"]
+    return Rod(
+        height=shaft["height_mm"],
+        center=np.stack([shaft["center_x_mm"], shaft["center_y_mm"]], axis=1),
+        half_width=shaft["half_width_mm"],
+        elevation=np.radians(caps["elevation_deg"]),
+        lower=caps["malleolus_mm"],
+        upper=caps["head_mm"],
+        poles=(float(caps["pole_mm"][0]), float(caps["pole_mm"][1])),
+        turn_mm=float(caps["turn_mm"]),
+    )
+
+
+@dataclass(frozen=True)
+class Fibula:
+    """One fibula: how points of the mean fibula `rod` move when `values` replace `mean`."""
+
+    values: Values
+    mean: Values
+    rod: Rod = field(repr=False)
+
+    def carry(self, points: F64) -> F64:
+        """Points (N, 3) of the mean fibula in this one [mm]."""
+        height = points[:, 2]
+        level = np.clip(height / self.mean["length"], 0.0, 1.0)
+        center = self.rod.centers(height)
+        turn = self._turn(level)
+        c, s = np.cos(turn), np.sin(turn)
+        x, y = (points[:, :2] - center).T
+        across = np.exp(self._size("width", level)) * (c * x + s * y)
+        through = np.exp(self._size("depth", level)) * (c * y - s * x)
+        shift = self._shift(level)
+        return np.column_stack(
+            [center[:, 0] + shift[:, 0] + across, center[:, 1] + shift[:, 1] + through]
+            + [self._heights(height)]
+        )
+
+    def _change(self, name: str) -> float:
+        return float(self.values[name] - self.mean[name])
+
+    def _size(self, direction: str, level: F64) -> F64:
+        """Logarithm of the scale (N,) of the sections in width or depth."""
+        names = [f"{part}_{direction}" for part in _SIZES]
+        logs = [np.log(self.values[name] / self.mean[name]) for name in names]
+        return np.asarray(PchipInterpolator(_SIZE_LEVELS, logs)(level))
+
+    def _turn(self, level: F64) -> F64:
+        """Turn (N,) of the sections from posterior towards medial [rad]."""
+        shaft, head = self._change("shaft_torsion"), self._change("head_torsion")
+        turns = np.radians([0.0, 0.0, 0.75 * shaft, shaft, head, head])
+        return np.asarray(PchipInterpolator(_TURN_LEVELS, turns)(level))
+
+    def _shift(self, level: F64) -> F64:
+        """Shift (N, 2) of the section centres [mm]."""
+        rows = []
+        for way in ("medial", "posterior"):
+            foot, head = self._change(f"malleolus_{way}"), self._change(f"head_{way}")
+            bow, sway = self._change(f"{way}_bow"), self._change(f"{way}_sway")
+            shaft = [0.0, _ARCH * bow + sway, bow, _ARCH * bow - sway, 0.0]
+            rows.append([_BEYOND * foot, foot, *shaft, head, _BEYOND * head])
+        return np.asarray(PchipInterpolator(_CENTER_LEVELS, np.transpose(rows))(level))
+
+    @cached_property
+    def _anchors(self) -> tuple[F64, F64]:
+        """Heights of the mean bone and of this one, from tip to apex [mm]."""
+        before, after = (
+            np.array(
+                [
+                    0.0,
+                    v["malleolus_length"],
+                    v["length"] - v["head_height"],
+                    v["length"] - v["apex_height"],
+                    v["length"],
+                ]
+            )
+            for v in (self.mean, self.values)
+        )
+        return before, after
+
+    def _heights(self, height: F64) -> F64:
+        before, after = self._anchors
+        inside = PchipInterpolator(before, after - before)(np.clip(height, before[0], before[-1]))
+        return np.asarray(height + inside)

@@ -1,0 +1,184 @@
+"""Measurements of a fibula from its mesh alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from osteoform._errors import InputError
+from osteoform._types import F64
+from osteoform.atlas._table import load_table
+from osteoform.modeling.surface import Surface
+
+AXIS_LEVELS = (0.1, 0.9)
+MALLEOLUS_LEVELS = (0.02, 0.03, 0.04)
+HEAD_LEVEL, APEX_LEVEL = 0.965, 0.992
+TORSION_LEVEL = 0.62
+_STEP = 0.004
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """A horizontal section: area [mm^2], centroid (2,), covariance (2, 2) [mm^2], width, depth."""
+
+    area: float
+    center: F64 = field(repr=False)
+    covariance: F64 = field(repr=False)
+    width: float
+    depth: float
+
+
+def measure_fibula(vertices: ArrayLike, faces: ArrayLike) -> dict[str, float]:
+    """Measure a right fibula, whichever way it is turned about its length.
+
+    The bone is set upright first: the centroids of its sections at 10 and 90 % of the length stand
+    over each other, and the long axis of the malleolus lies as in the mean bone.
+
+    Parameters
+    ----------
+    vertices, faces
+        (N, 3) [mm], x medial, y posterior, z proximal within some 30 degrees; (M, 3), closed,
+        wound outward.
+
+    Returns
+    -------
+    dict
+        The parameters of `fibula.toml`, in its units.
+
+    Raises
+    ------
+    InputError
+        An array is wrong, or the bone has no section where one is needed.
+    """
+    frame = load_table("fibula").form["frame"]
+    surface = upright(Surface.of(vertices, faces), float(frame["malleolus_axis_deg"]))
+    middle = {p: cut_at(surface, p / 100.0) for p in (20, 30, 50, 70, 80)}
+    low = [cut_at(surface, f) for f in np.arange(_STEP, 0.16, _STEP)]
+    high = [cut_at(surface, 1.0 - f) for f in np.arange(_STEP, 0.18, _STEP)]
+    foot, head = cut_at(surface, MALLEOLUS_LEVELS[1]), cut_at(surface, HEAD_LEVEL)
+    axis = cut_at(surface, AXIS_LEVELS[0]).center
+    bow = {p: cut.center - axis for p, cut in middle.items()}
+    found = {
+        "length": surface.length_mm,
+        "malleolus_length": _reach(low, middle[20].area, 0.5) * surface.length_mm,
+        "head_height": _reach(high, middle[80].area, 0.5) * surface.length_mm,
+        "apex_height": _rise(high, 0.7) * surface.length_mm,
+        "malleolus_width": max(c.width for c in low[:25]),
+        "malleolus_depth": max(c.depth for c in low[:25]),
+        "head_width": max(c.width for c in high[:25]),
+        "head_depth": max(c.depth for c in high[:25]),
+    }
+    for name, p in (("distal", 20), ("middle", 50), ("proximal", 80)):
+        found[f"{name}_width"] = middle[p].width
+        found[f"{name}_depth"] = middle[p].depth
+    for k, name in enumerate(("medial", "posterior")):
+        found[f"{name}_bow"] = float(bow[50][k])
+        found[f"{name}_sway"] = float(bow[30][k] - bow[70][k]) / 2.0
+        found[f"malleolus_{name}"] = float(foot.center[k] - axis[k])
+        found[f"head_{name}"] = float(head.center[k] - axis[k])
+    found["shaft_torsion"] = _long_axis_deg(cut_at(surface, TORSION_LEVEL).covariance)
+    found["head_torsion"] = _bearing_deg(cut_at(surface, APEX_LEVEL).center - head.center)
+    return found
+
+
+def upright(surface: Surface, malleolus_axis_deg: float) -> Surface:
+    """The bone on its axis; see `measure_fibula`."""
+    points = surface.vertices
+    for _ in range(4):
+        low, high = (_point(surface, f) for f in AXIS_LEVELS)
+        z = (high - low) / np.linalg.norm(high - low)
+        x = np.cross((0.0, 1.0, 0.0), z)
+        x /= np.linalg.norm(x)
+        points = points @ np.stack([x, np.cross(z, x), z], axis=1)
+        surface = Surface.of(points, surface.faces)
+        turn = np.radians(malleolus_axis(surface) - malleolus_axis_deg)
+        c, s = np.cos(turn), np.sin(turn)
+        points = points @ np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
+        surface = Surface.of(points, surface.faces)
+    return surface
+
+
+def malleolus_axis(surface: Surface) -> float:
+    """Bearing [deg] of the long axis of the malleolus in horizontal sections."""
+    cuts = [cut_at(surface, f) for f in MALLEOLUS_LEVELS]
+    return _long_axis_deg(np.asarray(sum(cut.covariance for cut in cuts)))
+
+
+def _long_axis_deg(covariance: F64) -> float:
+    """Bearing of the longer axis, -90 to 90 [deg]."""
+    _, axes = np.linalg.eigh(covariance)
+    return _bearing_deg(axes[:, 1] * np.where(axes[1, 1] < 0.0, -1.0, 1.0))
+
+
+def _bearing_deg(direction: F64) -> float:
+    """Turn from posterior towards medial [deg]."""
+    return float(np.degrees(np.arctan2(direction[0], direction[1])))
+
+
+def _point(surface: Surface, fraction: float) -> F64:
+    height = surface.low_mm + fraction * surface.length_mm
+    return np.array([*cut_at(surface, fraction).center, height])
+
+
+def cut_at(surface: Surface, fraction: float) -> Cut:
+    """The section at a fraction of the length from the lowest point."""
+    height = surface.vertices[:, 2] - surface.low_mm - fraction * surface.length_mm
+    start, end = _segments(surface, height)
+    if len(start) == 0:
+        raise InputError(f"no section at {fraction:.0%} of the length: is the bone whole and z-up?")
+    hub = (start.mean(axis=0) + end.mean(axis=0)) / 2.0
+    p, q = start - hub, end - hub
+    areas = (p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]) / 2.0
+    area = float(areas.sum())
+    mean = (areas / area) @ (p + q) / 3.0
+    square = sum(np.einsum("n,ni,nj->ij", areas, v, v) for v in (p, q, p + q)) / (12.0 * area)
+    width, depth = (float(np.ptp(np.concatenate([start, end])[:, k])) for k in range(2))
+    return Cut(
+        area=abs(area),
+        center=hub + mean,
+        covariance=square - np.outer(mean, mean),
+        width=width,
+        depth=depth,
+    )
+
+
+def _segments(surface: Surface, height: F64) -> tuple[F64, F64]:
+    """Start and end (S, 2) of the segment in which each crossed face meets the level, in turn."""
+    corners, over = surface.faces, (height >= 0.0)[surface.faces]
+    crossed = over.any(axis=1) & ~over.all(axis=1)
+    corners, over = corners[crossed], over[crossed]
+    following = np.roll(over, -1, axis=1)
+    rows = np.arange(len(corners))
+
+    def meet(which: F64) -> F64:
+        first = which.argmax(axis=1)
+        a, b = corners[rows, first], corners[rows, (first + 1) % 3]
+        t = (height[a] / (height[a] - height[b]))[:, None]
+        return np.asarray((surface.vertices[a] * (1 - t) + surface.vertices[b] * t)[:, :2])
+
+    return meet(over & ~following), meet(~over & following)
+
+
+def _reach(cuts: list[Cut], shaft_area: float, share: float) -> float:
+    """Where, beyond its greatest, the area has fallen by `share` of its excess over the shaft's."""
+    areas = np.array([c.area for c in cuts])
+    top = int(areas.argmax())
+    level = areas[top] + share * (shaft_area - areas[top])
+    below = np.flatnonzero(areas[top:] <= level)
+    after = top + (int(below[0]) if len(below) else len(areas) - 1 - top)
+    return _between(areas, max(after, 1), level)
+
+
+def _rise(cuts: list[Cut], share: float) -> float:
+    """Where, from the tip, the area first reaches `share` of its greatest."""
+    areas = np.array([c.area for c in cuts])
+    level = share * areas.max()
+    return _between(areas, max(int(np.flatnonzero(areas >= level)[0]), 1), level)
+
+
+def _between(areas: F64, after: int, level: float) -> float:
+    a, b = areas[after - 1], areas[after]
+    t = float(np.clip((level - a) / (b - a), 0.0, 1.0)) if a != b else 1.0
+    return _STEP * (after + t)
