@@ -21,7 +21,7 @@ from osteoform.atlas._profile import Rod
 
 Values = Mapping[str, float]
 _ARCH = 0.75  # of a parabola from 10 to 90 % of the length, half way to its top
-_BEYOND = 1.5  # the offset of an end grows from the axis: at the tip over at its section
+_TIP = 1.5  # the offset of the malleolus grows away from the axis: at the tip over at its section
 _SIZES = ("malleolus", "malleolus", "distal", "middle", "proximal", "head", "head")
 _SIZE_LEVELS = (0.0, 0.06, 0.2, 0.5, 0.8, 0.93, 1.0)
 _CENTER_LEVELS = (0.0, 0.03, 0.1, 0.3, 0.5, 0.7, 0.9, 0.965, 1.0)
@@ -45,33 +45,35 @@ def mean_rod(form: Mapping[str, Mapping[str, F64]]) -> Rod:
 
 @dataclass(frozen=True)
 class Fibula:
-    """One fibula: how points of the mean fibula `rod` move when `values` replace `mean`."""
+    """One fibula: how points of the mean fibula `rod` move when `values` replace `mean`.
+
+    `bearings` (L,) are the directions of the longer axis of its sections [deg], along which they
+    are deepened and across which they are widened; see `bearing_deg`.
+    """
 
     values: Values
     mean: Values
     rod: Rod = field(repr=False)
+    bearings: F64 = field(repr=False)
 
     def carry(self, points: F64) -> F64:
         """Points (N, 3) of the mean fibula in this one [mm]."""
         height = points[:, 2]
         level = np.clip(height / self.mean["length"], 0.0, 1.0)
         center = self.rod.centers(height)
-        turn = self._turn(level)
-        c, s = np.cos(turn), np.sin(turn)
-        x, y = (points[:, :2] - center).T
-        across = np.exp(self._size("width", level)) * (c * x + s * y)
-        through = np.exp(self._size("depth", level)) * (c * y - s * x)
-        shift = self._shift(level)
-        return np.column_stack(
-            [center[:, 0] + shift[:, 0] + across, center[:, 1] + shift[:, 1] + through]
-            + [self._heights(height)]
+        axis = np.asarray(PchipInterpolator(_SIZE_LEVELS, np.radians(self.bearings))(level))
+        local = _turned(points[:, :2] - center, -axis)
+        local = local * np.exp(
+            np.column_stack([self._size(way, level) for way in ("width", "depth")])
         )
+        local = _turned(local, axis + self._turn(level))
+        return np.column_stack([center + self._shift(level) + local, self._heights(height)])
 
     def _change(self, name: str) -> float:
         return float(self.values[name] - self.mean[name])
 
     def _size(self, direction: str, level: F64) -> F64:
-        """Logarithm of the scale (N,) of the sections in width or depth."""
+        """Logarithm of the scale (N,) of the sections across or along their longer axis."""
         names = [f"{part}_{direction}" for part in _SIZES]
         logs = [np.log(self.values[name] / self.mean[name]) for name in names]
         return np.asarray(PchipInterpolator(_SIZE_LEVELS, logs)(level))
@@ -89,7 +91,7 @@ class Fibula:
             foot, head = self._change(f"malleolus_{way}"), self._change(f"head_{way}")
             bow, sway = self._change(f"{way}_bow"), self._change(f"{way}_sway")
             shaft = [0.0, _ARCH * bow + sway, bow, _ARCH * bow - sway, 0.0]
-            rows.append([_BEYOND * foot, foot, *shaft, head, _BEYOND * head])
+            rows.append([_TIP * foot, foot, *shaft, head, head])
         return np.asarray(PchipInterpolator(_CENTER_LEVELS, np.transpose(rows))(level))
 
     @cached_property
@@ -111,5 +113,12 @@ class Fibula:
 
     def _heights(self, height: F64) -> F64:
         before, after = self._anchors
-        inside = PchipInterpolator(before, after - before)(np.clip(height, before[0], before[-1]))
-        return np.asarray(height + inside)
+        inside = PchipInterpolator(before, after)(np.clip(height, before[0], before[-1]))
+        return np.asarray(inside + height - np.clip(height, before[0], before[-1]))
+
+
+def _turned(offset: F64, angle: F64) -> F64:
+    """Offsets (N, 2) turned from posterior towards medial by angles (N,) [rad]."""
+    c, s = np.cos(angle), np.sin(angle)
+    x, y = offset.T
+    return np.column_stack([c * x + s * y, c * y - s * x])

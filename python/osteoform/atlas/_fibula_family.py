@@ -34,7 +34,7 @@ class FibulaFamily:
 
     def at(self, values: Values) -> Fibula:
         """The warp to the fibula with these parameter values."""
-        return Fibula(values, self.table.means, self.mean)
+        return Fibula(values, self.table.means, self.mean, self.table.form["axes"]["bearing_deg"])
 
     @property
     def box(self) -> tuple[F64, F64]:

@@ -10,24 +10,38 @@ from numpy.typing import ArrayLike
 from osteoform._errors import InputError
 from osteoform._types import F64
 from osteoform.atlas._table import load_table
-from osteoform.modeling.surface import Surface
+from osteoform.modeling.surface import Mask, Surface
 
 AXIS_LEVELS = (0.1, 0.9)
 MALLEOLUS_LEVELS = (0.02, 0.03, 0.04)
 HEAD_LEVEL, APEX_LEVEL = 0.965, 0.992
 TORSION_LEVEL = 0.62
-_STEP = 0.004
+_STEP, _ENDS = 0.004, 25  # the ends are looked through in steps of the length, this many
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """A horizontal section: area [mm^2], centroid (2,), covariance (2, 2) [mm^2], width, depth."""
+    """A horizontal section: area [mm^2], centroid (2,), covariance (2, 2) [mm^2], outline (S, 2)."""
 
     area: float
     center: F64 = field(repr=False)
     covariance: F64 = field(repr=False)
-    width: float
-    depth: float
+    outline: F64 = field(repr=False)
+
+    @property
+    def long_axis_deg(self) -> float:
+        """Bearing of the longer axis of the section, -90 to 90; see `bearing_deg`."""
+        return _long_axis_deg(self.covariance)
+
+    def extent(self, bearing_deg: float) -> float:
+        """Size along a direction; see `bearing_deg`."""
+        turn = np.radians(bearing_deg)
+        return float(np.ptp(self.outline @ np.array([np.sin(turn), np.cos(turn)])))
+
+    def diameters(self) -> tuple[float, float]:
+        """Sizes along and across the longer axis."""
+        axis = self.long_axis_deg
+        return self.extent(axis), self.extent(axis + 90.0)
 
 
 def measure_fibula(vertices: ArrayLike, faces: ArrayLike) -> dict[str, float]:
@@ -52,8 +66,8 @@ def measure_fibula(vertices: ArrayLike, faces: ArrayLike) -> dict[str, float]:
     InputError
         An array is wrong, or the bone has no section where one is needed.
     """
-    frame = load_table("fibula").form["frame"]
-    surface = upright(Surface.of(vertices, faces), float(frame["malleolus_axis_deg"]))
+    stance = float(load_table("fibula").form["axes"]["bearing_deg"][0])
+    surface = upright(Surface.of(vertices, faces), stance)
     middle = {p: cut_at(surface, p / 100.0) for p in (20, 30, 50, 70, 80)}
     low = [cut_at(surface, f) for f in np.arange(_STEP, 0.16, _STEP)]
     high = [cut_at(surface, 1.0 - f) for f in np.arange(_STEP, 0.18, _STEP)]
@@ -65,21 +79,20 @@ def measure_fibula(vertices: ArrayLike, faces: ArrayLike) -> dict[str, float]:
         "malleolus_length": _reach(low, middle[20].area, 0.5) * surface.length_mm,
         "head_height": _reach(high, middle[80].area, 0.5) * surface.length_mm,
         "apex_height": _rise(high, 0.7) * surface.length_mm,
-        "malleolus_width": max(c.width for c in low[:25]),
-        "malleolus_depth": max(c.depth for c in low[:25]),
-        "head_width": max(c.width for c in high[:25]),
-        "head_depth": max(c.depth for c in high[:25]),
+        "malleolus_width": max(c.extent(stance + 90.0) for c in low[:_ENDS]),
+        "malleolus_depth": max(c.extent(stance) for c in low[:_ENDS]),
+        "head_width": max(c.extent(90.0) for c in high[:_ENDS]),
+        "head_depth": max(c.extent(0.0) for c in high[:_ENDS]),
     }
     for name, p in (("distal", 20), ("middle", 50), ("proximal", 80)):
-        found[f"{name}_width"] = middle[p].width
-        found[f"{name}_depth"] = middle[p].depth
+        found[f"{name}_depth"], found[f"{name}_width"] = middle[p].diameters()
     for k, name in enumerate(("medial", "posterior")):
         found[f"{name}_bow"] = float(bow[50][k])
         found[f"{name}_sway"] = float(bow[30][k] - bow[70][k]) / 2.0
         found[f"malleolus_{name}"] = float(foot.center[k] - axis[k])
         found[f"head_{name}"] = float(head.center[k] - axis[k])
-    found["shaft_torsion"] = _long_axis_deg(cut_at(surface, TORSION_LEVEL).covariance)
-    found["head_torsion"] = _bearing_deg(cut_at(surface, APEX_LEVEL).center - head.center)
+    found["shaft_torsion"] = cut_at(surface, TORSION_LEVEL).long_axis_deg
+    found["head_torsion"] = bearing_deg(cut_at(surface, APEX_LEVEL).center - head.center)
     return found
 
 
@@ -109,11 +122,11 @@ def malleolus_axis(surface: Surface) -> float:
 def _long_axis_deg(covariance: F64) -> float:
     """Bearing of the longer axis, -90 to 90 [deg]."""
     _, axes = np.linalg.eigh(covariance)
-    return _bearing_deg(axes[:, 1] * np.where(axes[1, 1] < 0.0, -1.0, 1.0))
+    return bearing_deg(axes[:, 1] * np.where(axes[1, 1] < 0.0, -1.0, 1.0))
 
 
-def _bearing_deg(direction: F64) -> float:
-    """Turn from posterior towards medial [deg]."""
+def bearing_deg(direction: F64) -> float:
+    """Turn of a direction from posterior towards medial [deg]."""
     return float(np.degrees(np.arctan2(direction[0], direction[1])))
 
 
@@ -134,13 +147,11 @@ def cut_at(surface: Surface, fraction: float) -> Cut:
     area = float(areas.sum())
     mean = (areas / area) @ (p + q) / 3.0
     square = sum(np.einsum("n,ni,nj->ij", areas, v, v) for v in (p, q, p + q)) / (12.0 * area)
-    width, depth = (float(np.ptp(np.concatenate([start, end])[:, k])) for k in range(2))
     return Cut(
         area=abs(area),
         center=hub + mean,
         covariance=square - np.outer(mean, mean),
-        width=width,
-        depth=depth,
+        outline=start,
     )
 
 
@@ -152,7 +163,7 @@ def _segments(surface: Surface, height: F64) -> tuple[F64, F64]:
     following = np.roll(over, -1, axis=1)
     rows = np.arange(len(corners))
 
-    def meet(which: F64) -> F64:
+    def meet(which: Mask) -> F64:
         first = which.argmax(axis=1)
         a, b = corners[rows, first], corners[rows, (first + 1) % 3]
         t = (height[a] / (height[a] - height[b]))[:, None]
