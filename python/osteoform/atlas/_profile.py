@@ -16,6 +16,7 @@ from scipy.interpolate import CubicSpline
 
 from osteoform._types import F64
 from osteoform.atlas._fields import bore, compass
+from osteoform.atlas._sweep import slope_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,10 +88,6 @@ class Rod:
         radius = np.einsum("nd,nd->n", compass(direction, rows.shape[1]), rows)
         return bore(distance, np.maximum(radius, 0.5))
 
-    def slope(self, points: F64, *, step_mm: float = 1e-3) -> tuple[F64, F64]:
-        """Gradient (N, 3) by central differences, and value (N,), of the field."""
-        ends = [
-            self.field(points + sign * step_mm * axis) for axis in np.eye(3) for sign in (1.0, -1.0)
-        ]
-        gradient = np.stack([ends[0] - ends[1], ends[2] - ends[3], ends[4] - ends[5]], axis=1)
-        return gradient / (2 * step_mm), self.field(points)
+    def slope(self, points: F64) -> tuple[F64, F64]:
+        """Gradient (N, 3) and value (N,) of the field."""
+        return slope_of(self.field, points)
