@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -25,6 +24,7 @@ _TIP = 1.5  # the offset of the malleolus grows away from the axis: at the tip o
 _SIZES = ("malleolus", "malleolus", "distal", "middle", "proximal", "head", "head")
 _SIZE_LEVELS = (0.0, 0.06, 0.2, 0.5, 0.8, 0.93, 1.0)
 _CENTER_LEVELS = (0.0, 0.03, 0.1, 0.3, 0.5, 0.7, 0.9, 0.965, 1.0)
+_AROUND_MM = 10.0
 _TURN_LEVELS = (0.0, 0.06, 0.35, 0.62, 0.93, 1.0)
 
 
@@ -94,27 +94,23 @@ class Fibula:
             rows.append([_TIP * foot, foot, *shaft, head, head])
         return np.asarray(PchipInterpolator(_CENTER_LEVELS, np.transpose(rows))(level))
 
-    @cached_property
-    def _anchors(self) -> tuple[F64, F64]:
-        """Heights of the mean bone and of this one, from tip to apex [mm]."""
-        before, after = (
-            np.array(
-                [
-                    0.0,
-                    v["malleolus_length"],
-                    v["length"] - v["head_height"],
-                    v["length"] - v["apex_height"],
-                    v["length"],
-                ]
-            )
-            for v in (self.mean, self.values)
-        )
-        return before, after
-
     def _heights(self, height: F64) -> F64:
-        before, after = self._anchors
-        inside = PchipInterpolator(before, after)(np.clip(height, before[0], before[-1]))
-        return np.asarray(inside + height - np.clip(height, before[0], before[-1]))
+        """Heights of this bone (N,) at heights of the mean bone [mm]."""
+        before, after = (_anchors(v) for v in (self.mean, self.values))
+        scale = np.diff(after)[[0, -1]] / np.diff(before)[[0, -1]]
+        ends = np.array([-_AROUND_MM, _AROUND_MM])  # the map goes straight on beyond the ends
+        before, after = (
+            np.concatenate([[at[0] + e[0]], at, [at[-1] + e[1]]])
+            for at, e in ((before, ends), (after, ends * scale))
+        )
+        return np.asarray(PchipInterpolator(before, after)(height))
+
+
+def _anchors(values: Values) -> F64:
+    """Heights, from tip to apex, that the parameters set [mm]."""
+    length = values["length"]
+    upper = [length - values[name] for name in ("head_height", "apex_height")]
+    return np.array([0.0, values["malleolus_length"], *upper, length])
 
 
 def _turned(offset: F64, angle: F64) -> F64:

@@ -8,15 +8,38 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from osteoform._errors import InputError
-from osteoform._types import F64
+from osteoform._types import F64, I32
+from osteoform.atlas._fields import turn_z
 from osteoform.atlas._table import load_table
-from osteoform.modeling.surface import Mask, Surface
+from osteoform.modeling.surface import Mask, check_mesh
 
 AXIS_LEVELS = (0.1, 0.9)
 MALLEOLUS_LEVELS = (0.02, 0.03, 0.04)
 HEAD_LEVEL, APEX_LEVEL = 0.965, 0.992
 TORSION_LEVEL = 0.62
 _STEP, _ENDS = 0.004, 25  # the ends are looked through in steps of the length, this many
+
+
+@dataclass(frozen=True)
+class Bone:
+    """Vertices (N, 3) [mm] and faces (M, 3), to be cut level."""
+
+    vertices: F64 = field(repr=False)
+    faces: I32 = field(repr=False)
+
+    @property
+    def low_mm(self) -> float:
+        """Height of the lowest vertex."""
+        return float(self.vertices[:, 2].min())
+
+    @property
+    def length_mm(self) -> float:
+        """Extent along z."""
+        return float(np.ptp(self.vertices[:, 2]))
+
+    def turned(self, rotation: F64) -> Bone:
+        """The bone with every vertex multiplied by a rotation (3, 3)."""
+        return Bone(self.vertices @ rotation.T, self.faces)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,18 +90,18 @@ def measure_fibula(vertices: ArrayLike, faces: ArrayLike) -> dict[str, float]:
         An array is wrong, or the bone has no section where one is needed.
     """
     stance = float(load_table("fibula").form["axes"]["bearing_deg"][0])
-    surface = upright(Surface.of(vertices, faces), stance)
-    middle = {p: cut_at(surface, p / 100.0) for p in (20, 30, 50, 70, 80)}
-    low = [cut_at(surface, f) for f in np.arange(_STEP, 0.16, _STEP)]
-    high = [cut_at(surface, 1.0 - f) for f in np.arange(_STEP, 0.18, _STEP)]
-    foot, head = cut_at(surface, MALLEOLUS_LEVELS[1]), cut_at(surface, HEAD_LEVEL)
-    axis = cut_at(surface, AXIS_LEVELS[0]).center
+    bone = upright(Bone(*check_mesh(vertices, faces)), stance)
+    middle = {p: cut_at(bone, p / 100.0) for p in (20, 30, 50, 70, 80)}
+    low = [cut_at(bone, f) for f in np.arange(_STEP, 0.16, _STEP)]
+    high = [cut_at(bone, 1.0 - f) for f in np.arange(_STEP, 0.18, _STEP)]
+    foot, head = cut_at(bone, MALLEOLUS_LEVELS[1]), cut_at(bone, HEAD_LEVEL)
+    axis = cut_at(bone, AXIS_LEVELS[0]).center
     bow = {p: cut.center - axis for p, cut in middle.items()}
     found = {
-        "length": surface.length_mm,
-        "malleolus_length": _reach(low, middle[20].area, 0.5) * surface.length_mm,
-        "head_height": _reach(high, middle[80].area, 0.5) * surface.length_mm,
-        "apex_height": _rise(high, 0.7) * surface.length_mm,
+        "length": bone.length_mm,
+        "malleolus_length": _reach(low, middle[20].area, 0.5) * bone.length_mm,
+        "head_height": _reach(high, middle[80].area, 0.5) * bone.length_mm,
+        "apex_height": _rise(high, 0.7) * bone.length_mm,
         "malleolus_width": max(c.extent(stance + 90.0) for c in low[:_ENDS]),
         "malleolus_depth": max(c.extent(stance) for c in low[:_ENDS]),
         "head_width": max(c.extent(90.0) for c in high[:_ENDS]),
@@ -91,31 +114,26 @@ def measure_fibula(vertices: ArrayLike, faces: ArrayLike) -> dict[str, float]:
         found[f"{name}_sway"] = float(bow[30][k] - bow[70][k]) / 2.0
         found[f"malleolus_{name}"] = float(foot.center[k] - axis[k])
         found[f"head_{name}"] = float(head.center[k] - axis[k])
-    found["shaft_torsion"] = cut_at(surface, TORSION_LEVEL).long_axis_deg
-    found["head_torsion"] = bearing_deg(cut_at(surface, APEX_LEVEL).center - head.center)
+    found["shaft_torsion"] = cut_at(bone, TORSION_LEVEL).long_axis_deg
+    found["head_torsion"] = bearing_deg(cut_at(bone, APEX_LEVEL).center - head.center)
     return found
 
 
-def upright(surface: Surface, malleolus_axis_deg: float) -> Surface:
+def upright(bone: Bone, malleolus_axis_deg: float) -> Bone:
     """The bone on its axis; see `measure_fibula`."""
-    points = surface.vertices
     for _ in range(4):
-        low, high = (_point(surface, f) for f in AXIS_LEVELS)
+        low, high = (_point(bone, f) for f in AXIS_LEVELS)
         z = (high - low) / np.linalg.norm(high - low)
         x = np.cross((0.0, 1.0, 0.0), z)
         x /= np.linalg.norm(x)
-        points = points @ np.stack([x, np.cross(z, x), z], axis=1)
-        surface = Surface.of(points, surface.faces)
-        turn = np.radians(malleolus_axis(surface) - malleolus_axis_deg)
-        c, s = np.cos(turn), np.sin(turn)
-        points = points @ np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
-        surface = Surface.of(points, surface.faces)
-    return surface
+        bone = bone.turned(np.stack([x, np.cross(z, x), z]))
+        bone = bone.turned(turn_z(np.radians(malleolus_axis(bone) - malleolus_axis_deg)))
+    return bone
 
 
-def malleolus_axis(surface: Surface) -> float:
+def malleolus_axis(bone: Bone) -> float:
     """Bearing [deg] of the long axis of the malleolus in horizontal sections."""
-    cuts = [cut_at(surface, f) for f in MALLEOLUS_LEVELS]
+    cuts = [cut_at(bone, f) for f in MALLEOLUS_LEVELS]
     return _long_axis_deg(np.asarray(sum(cut.covariance for cut in cuts)))
 
 
@@ -130,15 +148,15 @@ def bearing_deg(direction: F64) -> float:
     return float(np.degrees(np.arctan2(direction[0], direction[1])))
 
 
-def _point(surface: Surface, fraction: float) -> F64:
-    height = surface.low_mm + fraction * surface.length_mm
-    return np.array([*cut_at(surface, fraction).center, height])
+def _point(bone: Bone, fraction: float) -> F64:
+    height = bone.low_mm + fraction * bone.length_mm
+    return np.array([*cut_at(bone, fraction).center, height])
 
 
-def cut_at(surface: Surface, fraction: float) -> Cut:
+def cut_at(bone: Bone, fraction: float) -> Cut:
     """The section at a fraction of the length from the lowest point."""
-    height = surface.vertices[:, 2] - surface.low_mm - fraction * surface.length_mm
-    start, end = _segments(surface, height)
+    height = bone.vertices[:, 2] - bone.low_mm - fraction * bone.length_mm
+    start, end = _segments(bone, height)
     if len(start) == 0:
         raise InputError(f"no section at {fraction:.0%} of the length: is the bone whole and z-up?")
     hub = (start.mean(axis=0) + end.mean(axis=0)) / 2.0
@@ -155,9 +173,9 @@ def cut_at(surface: Surface, fraction: float) -> Cut:
     )
 
 
-def _segments(surface: Surface, height: F64) -> tuple[F64, F64]:
+def _segments(bone: Bone, height: F64) -> tuple[F64, F64]:
     """Start and end (S, 2) of the segment in which each crossed face meets the level, in turn."""
-    corners, over = surface.faces, (height >= 0.0)[surface.faces]
+    corners, over = bone.faces, (height >= 0.0)[bone.faces]
     crossed = over.any(axis=1) & ~over.all(axis=1)
     corners, over = corners[crossed], over[crossed]
     following = np.roll(over, -1, axis=1)
@@ -167,7 +185,7 @@ def _segments(surface: Surface, height: F64) -> tuple[F64, F64]:
         first = which.argmax(axis=1)
         a, b = corners[rows, first], corners[rows, (first + 1) % 3]
         t = (height[a] / (height[a] - height[b]))[:, None]
-        return np.asarray((surface.vertices[a] * (1 - t) + surface.vertices[b] * t)[:, :2])
+        return np.asarray((bone.vertices[a] * (1 - t) + bone.vertices[b] * t)[:, :2])
 
     return meet(over & ~following), meet(~over & following)
 
