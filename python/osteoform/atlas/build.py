@@ -15,13 +15,14 @@ from osteoform.atlas._femur_family import FemurFamily
 from osteoform.atlas._remesh import relax, remesh
 from osteoform.atlas._surface import iso_surface, to_surface
 from osteoform.atlas._table import AtlasTable
+from osteoform.atlas._tibia_family import TibiaFamily
 from osteoform.modeling.build import assemble_model
 from osteoform.modeling.kernel_modes import kernel_modes
 from osteoform.modeling.pca import principal_modes
 from osteoform.modeling.procrustes import align_rigid
 
 Progress = Callable[[int, int], None]
-FAMILIES: dict[str, Callable[[], Family]] = {"femur": FemurFamily}
+FAMILIES: dict[str, Callable[[], Family]] = {"femur": FemurFamily, "tibia": TibiaFamily}
 NUM_SAMPLES = 240
 NUM_ANATOMICAL = 16
 _SEED = 20240501

@@ -1,11 +1,14 @@
-"""Clinical measurements of a femur from its mesh alone."""
+"""Clinical measurements of a bone from its mesh alone."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from osteoform._types import F64
+from osteoform.atlas._measure_tibia import measure_tibia
 from osteoform.modeling.features import define_features
 from osteoform.modeling.sections import level_section
 from osteoform.modeling.surface import Surface
@@ -77,3 +80,9 @@ def _mid_shaft(surface: Surface) -> tuple[float, float]:
     t = (height - a[crossed, 2]) / (b[crossed, 2] - a[crossed, 2])
     cut = a[crossed] + t[:, None] * (b[crossed] - a[crossed])
     return float(np.ptp(cut[:, 0])), float(np.ptp(cut[:, 1]))
+
+
+MEASURERS: dict[str, Callable[[ArrayLike, ArrayLike], dict[str, float]]] = {
+    "femur": measure_femur,
+    "tibia": measure_tibia,
+}
