@@ -77,8 +77,8 @@ class TibiaWarp:
         moved = self.points + self._local(values)
         height = self._height(moved[:, 2], values)
         flat = self._sections(moved[:, :2], values)
-        arch = 4 * self._level * (1 - self._level)
-        arch = np.where((self._level > 0) & (self._level < 1), arch, 0.0)
+        level = np.clip(self._level, 0.0, 1.0)
+        arch = (4 * level * (1 - level)) ** 2  # leaves the ends where they stand
         bow = np.array([_change(values, self.mean, "medial_bow"), 0.0])
         bow[1] = -_change(values, self.mean, "anterior_bow")
         return np.column_stack([flat + arch[:, None] * bow, height])
@@ -118,7 +118,8 @@ class TibiaWarp:
 
     def _ratio(self, what: str, values: Mapping[str, float]) -> F64:
         """Scale (N,) of widths or depths at each point's level."""
-        place, log = [], []
+        place: list[float] = []
+        log: list[float] = []
         for name, levels in _STATIONS.items():
             if (name, what) == ("plateau", "depth"):
                 ratio = (values["medial_depth"] + values["lateral_depth"]) / (
@@ -127,7 +128,7 @@ class TibiaWarp:
             else:
                 ratio = values[f"{name}_{what}"] / self.mean[f"{name}_{what}"]
             place += levels
-            log += [np.log(ratio)] * len(levels)
+            log += [float(np.log(ratio))] * len(levels)
         order = np.argsort(place)
         spline = PchipInterpolator(np.array(place)[order], np.array(log)[order])
         return np.asarray(np.exp(spline(np.clip(self._level, 0.0, 1.0))))
@@ -150,7 +151,8 @@ class TibiaWarp:
         place = place * np.column_stack([self._ratio("width", values), depth])
         turn = 1 - _step(*_TURN, self._level)
         turn = -np.radians(_change(values, self.mean, "torsion")) * turn
-        return self._center + _turned(place, axes + turn)
+        pivot = self._center * (1 - ankle)[:, None]  # the ankle turns about the bone's axis
+        return pivot + _turned(self._center + _turned(place, axes) - pivot, turn)
 
     def _height(self, height: F64, values: Mapping[str, float]) -> F64:
         """Heights (N,) with the ends in proportion to their width and the whole as long as set."""
