@@ -6,6 +6,8 @@ and superellipse distances are first-order (value over gradient norm).
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.interpolate import CubicSpline
 
@@ -57,12 +59,18 @@ def compass(angle_rad: F64, num_directions: int) -> F64:
 
     Trigonometric interpolation: direction d stands at 2 pi d / D; smooth, exact at the directions.
     """
-    step = 2 * np.pi / num_directions
-    delta = angle_rad[:, None] - step * np.arange(num_directions)
-    weights = np.full_like(delta, 1.0 / num_directions)
-    for order in range(1, num_directions // 2):
-        weights += 2.0 / num_directions * np.cos(order * delta)
-    return np.asarray(weights + np.cos(num_directions // 2 * delta) / num_directions)
+    half = num_directions // 2
+    turns = angle_rad[:, None] * np.arange(half + 1)
+    return np.asarray(np.hstack([np.cos(turns), np.sin(turns[:, 1:half])]) @ _harmonics(half))
+
+
+@lru_cache
+def _harmonics(half: int) -> F64:
+    """Weights (2 half, 2 half) of the directions in cosines 0..half and sines 1..half - 1."""
+    turns = np.arange(half + 1)[:, None] * np.pi / half * np.arange(2 * half)
+    share = np.full((half + 1, 1), 1.0 / half)
+    share[[0, -1]] /= 2
+    return np.concatenate([share * np.cos(turns), (share * np.sin(turns))[1:half]])
 
 
 def along(levels: F64, table: F64, at: F64) -> F64:

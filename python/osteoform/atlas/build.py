@@ -16,13 +16,18 @@ from osteoform.atlas._fibula_family import FibulaFamily
 from osteoform.atlas._remesh import relax, remesh
 from osteoform.atlas._surface import iso_surface, to_surface
 from osteoform.atlas._table import AtlasTable
+from osteoform.atlas._tibia_family import TibiaFamily
 from osteoform.modeling.build import assemble_model
 from osteoform.modeling.kernel_modes import kernel_modes
 from osteoform.modeling.pca import principal_modes
 from osteoform.modeling.procrustes import align_rigid
 
 Progress = Callable[[int, int], None]
-FAMILIES: dict[str, Callable[[], Family]] = {"femur": FemurFamily, "fibula": FibulaFamily}
+FAMILIES: dict[str, Callable[[], Family]] = {
+    "femur": FemurFamily,
+    "tibia": TibiaFamily,
+    "fibula": FibulaFamily,
+}
 NUM_SAMPLES = 240
 NUM_ANATOMICAL = 16
 _SEED = 20240501

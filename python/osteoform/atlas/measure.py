@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from osteoform._types import F64
 from osteoform.atlas._measure_fibula import measure_fibula
+from osteoform.atlas._measure_tibia import measure_tibia
 from osteoform.modeling.features import define_features
 from osteoform.modeling.sections import level_section
 from osteoform.modeling.surface import Surface
@@ -85,4 +86,5 @@ def _mid_shaft(surface: Surface) -> tuple[float, float]:
 MEASURERS: dict[str, Callable[[ArrayLike, ArrayLike], dict[str, float]]] = {
     "femur": measure_femur,
     "fibula": measure_fibula,
+    "tibia": measure_tibia,
 }
