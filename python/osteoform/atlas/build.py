@@ -12,6 +12,7 @@ from osteoform._shape_model import ShapeModel
 from osteoform._types import F64, I32
 from osteoform.atlas._family import Carry, Family
 from osteoform.atlas._femur_family import FemurFamily
+from osteoform.atlas._patella_family import PatellaFamily
 from osteoform.atlas._remesh import relax, remesh
 from osteoform.atlas._surface import iso_surface, to_surface
 from osteoform.atlas._table import AtlasTable
@@ -21,7 +22,10 @@ from osteoform.modeling.pca import principal_modes
 from osteoform.modeling.procrustes import align_rigid
 
 Progress = Callable[[int, int], None]
-FAMILIES: dict[str, Callable[[], Family]] = {"femur": FemurFamily}
+FAMILIES: dict[str, Callable[[], Family]] = {
+    "femur": FemurFamily,
+    "patella": PatellaFamily,
+}
 NUM_SAMPLES = 240
 NUM_ANATOMICAL = 16
 _SEED = 20240501
