@@ -13,6 +13,7 @@ from osteoform._types import F64, I32
 from osteoform.atlas._family import Carry, Family
 from osteoform.atlas._femur_family import FemurFamily
 from osteoform.atlas._fibula_family import FibulaFamily
+from osteoform.atlas._patella_family import PatellaFamily
 from osteoform.atlas._remesh import relax, remesh
 from osteoform.atlas._surface import iso_surface, to_surface
 from osteoform.atlas._table import AtlasTable
@@ -27,6 +28,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
     "femur": FemurFamily,
     "tibia": TibiaFamily,
     "fibula": FibulaFamily,
+    "patella": PatellaFamily,
 }
 NUM_SAMPLES = 240
 NUM_ANATOMICAL = 16

@@ -9,9 +9,10 @@ from numpy.typing import ArrayLike
 
 from osteoform._types import F64
 from osteoform.atlas._measure_fibula import measure_fibula
+from osteoform.atlas._measure_patella import measure_patella
 from osteoform.atlas._measure_tibia import measure_tibia
 from osteoform.modeling.features import define_features
-from osteoform.modeling.sections import level_section
+from osteoform.modeling.sections import height_segments, level_section
 from osteoform.modeling.surface import Surface
 
 _AXIS_LEVELS = (0.6, 0.745)
@@ -74,12 +75,7 @@ def _turn_deg(direction: F64) -> float:
 
 def _mid_shaft(surface: Surface) -> tuple[float, float]:
     """Width and depth of the section at mid length [mm]."""
-    height = (surface.low_mm + surface.high_mm) / 2
-    starts, ends = surface.faces, np.roll(surface.faces, -1, axis=1)
-    a, b = surface.vertices[starts.ravel()], surface.vertices[ends.ravel()]
-    crossed = (a[:, 2] - height) * (b[:, 2] - height) < 0
-    t = (height - a[crossed, 2]) / (b[crossed, 2] - a[crossed, 2])
-    cut = a[crossed] + t[:, None] * (b[crossed] - a[crossed])
+    cut = height_segments(surface, (surface.low_mm + surface.high_mm) / 2).reshape(-1, 3)
     return float(np.ptp(cut[:, 0])), float(np.ptp(cut[:, 1]))
 
 
@@ -87,4 +83,5 @@ MEASURERS: dict[str, Callable[[ArrayLike, ArrayLike], dict[str, float]]] = {
     "femur": measure_femur,
     "fibula": measure_fibula,
     "tibia": measure_tibia,
+    "patella": measure_patella,
 }

@@ -28,6 +28,17 @@ def level_section(surface: Surface, fraction: float) -> Section:
     return max(loops, key=lambda loop: loop.area_mm2)
 
 
+def height_segments(surface: Surface, height_mm: float) -> F64:
+    """Segments (n, 2, 3) [mm] in which the triangles of a surface cross a height."""
+    level = surface.vertices[:, 2] - height_mm
+    ends = []
+    for edges in _crossed_edges(surface, level >= 0.0):
+        tail, head = edges.T
+        fraction = (level[tail] / (level[tail] - level[head]))[:, None]
+        ends.append(surface.vertices[tail] * (1.0 - fraction) + surface.vertices[head] * fraction)
+    return np.stack(ends, axis=1)
+
+
 def plane_sections(surface: Surface, origin: F64, normal: ArrayLike) -> list[Section]:
     """Every loop in which a plane cuts the surface.
 
