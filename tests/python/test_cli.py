@@ -29,6 +29,7 @@ COMMANDS = [
     ["train"],
     ["model", "build"],
     ["model", "info"],
+    ["model", "fetch"],
     ["atlas", "build"],
 ]
 needs_network = pytest.mark.skipif(
