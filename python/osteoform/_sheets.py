@@ -81,9 +81,7 @@ def portrait(painted: Painted, camera: Camera, extent: Extent, pixel_mm: float) 
     return Image.fromarray(over_white(shade(mesh, colours, camera, frame)))
 
 
-def across(
-    pictures: Sequence[Picture], *, gap_px: int = 0, align: Align = "start"
-) -> Picture:
+def across(pictures: Sequence[Picture], *, gap_px: int = 0, align: Align = "start") -> Picture:
     """Put pictures beside each other."""
     height = max(picture.height for picture in pictures)
     width = sum(picture.width for picture in pictures) + gap_px * (len(pictures) - 1)
