@@ -30,7 +30,10 @@ COMMANDS = [
     ["model", "build"],
     ["model", "info"],
     ["model", "fetch"],
+    ["model", "show"],
     ["atlas", "build"],
+    ["atlas", "table"],
+    ["atlas", "show"],
 ]
 needs_network = pytest.mark.skipif(
     not files("osteoform").joinpath("data/detector.onnx").is_file(), reason="no network shipped"
