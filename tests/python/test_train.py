@@ -7,17 +7,19 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from osteoform._leg import rotation
 from osteoform._split import held_out
 from osteoform.train.card import card
 from osteoform.train.dataset import Batch, describe
 from osteoform.train.export import Calibration, export_onnx, metadata
-from osteoform.train.legs import load_atlas, rotation, sample_leg
+from osteoform.train.legs import load_atlas, sample_leg
 from osteoform.train.loop import TrainingReport, learn_batch, new_optimizers
 from osteoform.train.losses import losses
 from osteoform.train.muon import orthogonal
 from osteoform.train.network import Channels, FeatureNet, Readout
 from osteoform.train.randomize import randomize, sample_warp
 from osteoform.train.scenes import MARGIN_PX, Truth, sample_scene
+from osteoform.train.thaw import load_exported, unfold
 from osteoform.train.validate import BoneScore, DetectorScore
 
 CHANNELS = Channels.of_contract()
@@ -117,6 +119,28 @@ def test_exported_network_agrees_with_pytorch(tmp_path):
     np.testing.assert_allclose(found[0].box[:, :4], 32 * read.box[0].numpy(), atol=1e-2)
 
 
+def test_exported_network_can_be_trained_further(tmp_path):
+    torch.manual_seed(1)
+    trained, images = FeatureNet(CHANNELS), torch.randn(8, 1, 64, 64)
+    for norm in (m for m in trained.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+        torch.nn.init.uniform_(norm.weight, 0.5, 2.0)
+        torch.nn.init.normal_(norm.bias)
+        torch.nn.init.normal_(norm.running_mean, std=0.1)
+        torch.nn.init.uniform_(norm.running_var, 0.2, 0.6)
+    path = tmp_path / "net.onnx"
+    origin = "`train --steps 1`, then with --from its network `train --steps 2`"
+    export_onnx(trained, path, calibration=Calibration(), origin=origin, seed=0)
+    net = FeatureNet(CHANNELS)
+    assert load_exported(net, path) == ("train --steps 1", "train --steps 2")
+    with torch.no_grad():
+        want, loaded = trained.eval()(images), net.eval()(images)
+        unfold(net, [images])
+        unfolded, in_training = net.eval()(images), net.train()(images)
+    for got, tolerance in ((loaded, 1e-4), (unfolded, 1e-3), (in_training, 0.1)):
+        assert (got.heat - want.heat).abs().max() < tolerance * want.heat.abs().max()
+        assert (got.box - want.box).abs().max() < tolerance * want.box.abs().max()
+
+
 def test_muon_s_update_is_nearly_orthogonal():
     generator = torch.Generator().manual_seed(0)
     for shape in ((8, 30), (30, 8), (5, 5)):
@@ -183,9 +207,10 @@ def test_card_states_what_was_measured(tmp_path):
         minutes=1.0,
         seed=0,
         threads=1,
+        precision="single",
         people=(1, 2),
         losses={},
-        history=("--steps 10 --seed 0 --threads 1",),
+        history=("osteoform train --steps 10 --seed 0 --threads 1",),
         checkpoint=tmp_path,
     )
     text = card(report, score, "`osteoform train`, seed 0")

@@ -55,7 +55,9 @@ def train(
     start_from: Annotated[
         Path | None,
         typer.Option(
-            "--from", metavar="FILE", help="Begin with the weights of another run's checkpoint.pt."
+            "--from",
+            metavar="FILE",
+            help="Begin with the weights of another run: its checkpoint.pt or its network (.onnx).",
         ),
     ] = None,
     images: Annotated[
@@ -124,7 +126,7 @@ def _check(
     if resume and not (work / "checkpoint.pt").is_file():
         raise InputError(f"--resume needs {work / 'checkpoint.pt'}, found none")
     if start_from is not None and not start_from.is_file():
-        raise InputError(f"--from must be a checkpoint, found none at {start_from}")
+        raise InputError(f"--from must be a checkpoint or a network, found none at {start_from}")
     if resume and start_from is not None:
         raise InputError("give either --resume or --from")
     check_folder(work)
@@ -141,9 +143,7 @@ def _export(
     from osteoform.train.loop import load_network
     from osteoform.train.validate import validate
 
-    origin = ", then with --from ".join(
-        f"`osteoform train --data LLP26 {run}`" for run in report.history
-    )
+    origin = ", then with --from its network ".join(f"`{run}`" for run in report.history)
     network = load_network(report.checkpoint)
     export_onnx(network, path, calibration=Calibration(), origin=origin, seed=report.seed)
     score = validate(

@@ -12,7 +12,7 @@ Finds femur, tibia, fibula and patella in X-rays: a box, feature points and feat
 Trained on simulated X-rays only; no real X-ray was ever shown to it.
 
 - Made by: {origin}
-- Seen in training: {images} images in {steps} steps of {batch}, {minutes:.0f} minutes
+- Seen in training: {images} images in {steps} steps of {batch}, {minutes:.0f} minutes, {precision} precision
 - Bones: LLP26 (MPL-2.0), mixed, deformed, scaled 0.88-1.15, knee bent 0-110 degrees;
   people {people}
 - Held out, never trained on: people {held_out} (`split.toml`)
@@ -67,6 +67,7 @@ def card(report: TrainingReport, score: DetectorScore, origin: str) -> str:
         steps=report.steps,
         batch=BATCH_SIZE,
         minutes=report.minutes,
+        precision=report.precision,
         people=", ".join(map(str, report.people)),
         held_out=", ".join(map(str, held_out())),
         scale=score.calibration.sigma_scale,

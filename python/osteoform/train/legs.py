@@ -13,6 +13,7 @@ import numpy as np
 from numpy.random import Generator
 
 from osteoform._errors import OsteoformError
+from osteoform._leg import anatomical_frame, joints, parent_from_child, rotation, size_mm
 from osteoform._types import BONES, F32, F64, I32
 from osteoform.modeling.features import FeatureDefinition, define_features
 
@@ -64,9 +65,35 @@ def load_atlas(folder: Path, people: Sequence[int]) -> LegAtlas:
             vertices[part] = stored["vertices"][list(people)] * np.array([-1.0, 1.0, 1.0])
             faces[part] = np.ascontiguousarray(stored["faces"][:, ::-1], dtype=np.int32)
     features = {b: define_features(b, vertices[b].mean(0), faces[b]) for b in BONES}
-    knees = np.stack([knee_axis(features["femur"], v)[0] for v in vertices["femur"]])
-    centred = {part: v - knees[:, None] for part, v in vertices.items()}
+    jointed = [
+        _jointed({p: v[i] for p, v in vertices.items()}, features) for i in range(len(people))
+    ]
+    heads = np.stack([features["femur"].ellipsoids(leg["femur"])[0][0] for leg in jointed])
+    for leg, head in zip(jointed, heads, strict=True):
+        leg[PELVIS] = leg[PELVIS] + head - heads.mean(axis=0)
+    knees = [knee_axis(features["femur"], leg["femur"])[0] for leg in jointed]
+    centred = {
+        part: np.stack([leg[part] - knee for leg, knee in zip(jointed, knees, strict=True)])
+        for part in vertices
+    }
     return LegAtlas(vertices=centred, faces=faces, features=features)
+
+
+def _jointed(
+    vertices: Mapping[str, F64], features: Mapping[str, FeatureDefinition]
+) -> dict[str, F64]:
+    """Bones shifted to where their joints are: in the files each is centred by itself."""
+    moved = dict(vertices)
+    for bone, joint in joints().items():  # parents come first
+        parent, own = (_points(features[b], moved[b]) for b in (joint.parent, bone))
+        frame = anatomical_frame(joint.parent, parent)
+        wanted = frame @ parent_from_child(joint, size_mm(joint.parent, parent))
+        moved[bone] = moved[bone] + wanted[:3, 3] - anatomical_frame(bone, own)[:3, 3]
+    return moved
+
+
+def _points(definition: FeatureDefinition, vertices: F64) -> dict[str, F64]:
+    return dict(zip(definition.names.points, definition.points(vertices), strict=True))
 
 
 def knee_axis(femur: FeatureDefinition, vertices: F64) -> tuple[F64, F64]:
@@ -104,17 +131,6 @@ def bend_knee(atlas: LegAtlas, leg: Leg, rng: Generator, *, flexion_rad: float) 
     head = atlas.features["femur"].ellipsoids(leg.vertices["femur"])[0][0]
     tilt = rotation(rng.normal(0.0, np.deg2rad([15.0, 5.0, 10.0])))
     return leg.transformed((PELVIS,), tilt, head, np.zeros(3))
-
-
-def rotation(vector: F64) -> F64:
-    """Rotation matrix of a rotation vector [rad]."""
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.eye(3)
-    x, y, z = vector / angle
-    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    matrix: F64 = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
-    return matrix
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from osteoform.train.dataset import Batch, BatchStream, PoolPlan, render_pool
 from osteoform.train.losses import losses
 from osteoform.train.muon import Muon
 from osteoform.train.network import Channels, FeatureNet
+from osteoform.train.thaw import load_exported, unfold
 
 BATCH_SIZE = 16
 
@@ -35,6 +37,8 @@ _RESTART_RATE = 0.5  # of the rates, for weights that were trained before
 _MEAN_DECAY = 0.999
 _SAVE_EVERY_S = 120.0
 _WORKERS = 2
+_UNFOLD_BATCHES = 24
+_COMMAND = "osteoform train --data LLP26"
 
 Progress = Callable[[float, str], None]
 Optimizers = tuple[torch.optim.Optimizer, ...]
@@ -44,8 +48,8 @@ Optimizers = tuple[torch.optim.Optimizer, ...]
 class TrainingReport:
     """What a training run did.
 
-    `losses` are running means at the end; `history` lists the settings of this run and of those
-    whose weights it began with, the first one first.
+    `losses` are running means at the end; `history` lists the commands of the runs whose weights
+    this one began with, the first one first, and its own.
     """
 
     steps: int
@@ -53,6 +57,7 @@ class TrainingReport:
     minutes: float
     seed: int
     threads: int
+    precision: str
     people: tuple[int, ...]
     losses: dict[str, float]
     history: tuple[str, ...]
@@ -92,12 +97,19 @@ class _Run:
         self.step, self.elapsed_s = state["step"], state["elapsed_s"]
         self.history = tuple(state["history"])
 
-    def begin_with(self, path: Path) -> None:
-        """Take the averaged weights of another run; steps and rates start anew."""
-        state = torch.load(path, weights_only=True)
-        self.net.load_state_dict(state["mean"])
-        self.mean.load_state_dict(state["mean"])
-        self.history = tuple(state["history"])
+    def begin_with(self, path: Path, batches: Iterable[Batch]) -> None:
+        """Take the weights of another run; steps and rates start anew.
+
+        Those of an exported network need some batches of images to be unfolded with.
+        """
+        if path.suffix == ".onnx":
+            self.history = load_exported(self.net, path)
+            unfold(self.net, (batch.images for batch in batches))
+        else:
+            state = torch.load(path, weights_only=True)
+            self.net.load_state_dict(state["mean"])
+            self.history = tuple(state["history"])
+        self.mean.load_state_dict(self.net.state_dict())
 
 
 def run_training(
@@ -121,13 +133,14 @@ def run_training(
     out
         Where scenes and `checkpoint.pt` go.
     minutes, steps
-        When to stop; exactly one. The same steps, seed and threads give the same network.
+        When to stop; exactly one. The same steps, seed and threads give the same network on
+        processors that both have bfloat16 or both have not.
     threads
         Threads of PyTorch; rendering and image making have three processes of their own.
     resume
         Go on from `checkpoint.pt`; `minutes` and `steps` count from the very start.
     start_from
-        The checkpoint of another run, whose weights are trained further.
+        The checkpoint or the exported network of another run, whose weights are trained further.
     progress
         Called with the share done and a line about the losses.
     """
@@ -139,18 +152,25 @@ def run_training(
     plan = PoolPlan(bones=data, people=people, num_scenes=_NUM_SCENES, seed=seed)
     run = _new_run()
     checkpoint = out / "checkpoint.pt"
-    if start_from is not None:
-        run.begin_with(start_from)
-    if resume:
-        run.load(checkpoint)
-    else:
-        length = f"--steps {steps}" if steps else f"--minutes {minutes:g}"
-        run.history += (f"{length} --seed {seed} --threads {threads}",)
+    stream = BatchStream(
+        out / "scenes",
+        plan,
+        batch_size=BATCH_SIZE,
+        seed=seed,
+        scenes_per_batch=_SCENES_PER_BATCH,
+    )
     context = multiprocessing.get_context("spawn")
     renderer = context.Process(target=render_pool, args=(out / "scenes", plan), daemon=True)
     renderer.start()
     try:
-        means = _learn(run, out, plan, minutes, steps, progress)
+        if start_from is not None:
+            run.begin_with(start_from, (stream[index] for index in range(_UNFOLD_BATCHES)))
+        if resume:
+            run.load(checkpoint)
+        else:
+            length = f"--steps {steps}" if steps else f"--minutes {minutes:g}"
+            run.history += (f"{_COMMAND} {length} --seed {seed} --threads {threads}",)
+        means = _learn(run, out, stream, minutes, steps, progress)
     finally:
         renderer.terminate()
     run.save(checkpoint)
@@ -160,6 +180,7 @@ def run_training(
         minutes=run.elapsed_s / 60,
         seed=seed,
         threads=threads,
+        precision="bfloat16" if half_precision() else "single",
         people=people,
         losses=means,
         history=run.history,
@@ -180,7 +201,7 @@ def learn_batch(
     """One step downhill; returns the losses before it."""
     net.train()
     images = batch.images.contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=half_precision()):
         readout = net(images)
     found = losses(readout, batch, channels.ellipse_heat)
     net.zero_grad(set_to_none=True)
@@ -189,6 +210,13 @@ def learn_batch(
     for optimizer in optimizers:
         optimizer.step()
     return {name: float(value.detach()) for name, value in vars(found).items()}
+
+
+@cache
+def half_precision() -> bool:
+    """Whether this processor multiplies bfloat16 itself; where it does not, it is ten times slower."""
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(known.get("amx_bf16") or known.get("avx512_bf16"))
 
 
 def new_optimizers(net: FeatureNet) -> Optimizers:
@@ -212,19 +240,12 @@ def _new_run() -> _Run:
 def _learn(
     run: _Run,
     out: Path,
-    plan: PoolPlan,
+    stream: BatchStream,
     minutes: float | None,
     steps: int | None,
     progress: Progress | None,
 ) -> dict[str, float]:
     channels = Channels.of_contract()
-    stream = BatchStream(
-        out / "scenes",
-        plan,
-        batch_size=BATCH_SIZE,
-        seed=plan.seed,
-        scenes_per_batch=_SCENES_PER_BATCH,
-    )
     batches = iter(
         DataLoader(
             stream,

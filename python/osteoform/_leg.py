@@ -1,0 +1,127 @@
+"""The bones of one leg together: how big, and where one lies when another is known.
+
+Every bone carries an anatomical frame that its feature points make, so that bones of any model can
+be jointed: x medial, y posterior, z proximal of the right leg. Left legs are mirrored.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+
+from osteoform._shape_model import ShapeModel
+from osteoform._types import F64
+
+# Origin: the middle of these points; z from the third to that middle; x along the last pair.
+_FRAMES: dict[str, tuple[tuple[str, ...], str, tuple[str, str] | None]] = {
+    "femur": (
+        ("medial_condyle_center", "lateral_condyle_center"),
+        "-femoral_head_center",
+        ("lateral_condyle_center", "medial_condyle_center"),
+    ),
+    "tibia": (
+        ("medial_plateau_center", "lateral_plateau_center"),
+        "plafond_center",
+        ("lateral_plateau_center", "medial_plateau_center"),
+    ),
+    "fibula": (("fibular_head_tip",), "lateral_malleolus_tip", None),
+    "patella": (("patella_center",), "inferior_pole", ("lateral_edge", "medial_edge")),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joint:
+    """Where a bone lies in the anatomical frame of its neighbour, knee straight.
+
+    Attributes
+    ----------
+    offset_mm
+        (3,) of its origin, for a neighbour of `parent_size_mm`; grows with the neighbour.
+    rotation_deg
+        (3,) rotation vector of its axes.
+    flexion_share
+        Part of the knee's flexion that it follows, about the femur's x axis.
+    play_mm, play_deg
+        How far bones of real legs may be from this.
+    """
+
+    bone: str
+    parent: str
+    offset_mm: F64
+    rotation_deg: F64
+    parent_size_mm: float
+    flexion_share: float
+    play_mm: float
+    play_deg: float
+
+
+@cache
+def joints() -> dict[str, Joint]:
+    """The joints of the leg, by the bone that hangs on them."""
+    text = files("osteoform").joinpath("data/leg.toml").read_text(encoding="utf-8")
+    table = tomllib.loads(text)["joint"]
+    return {bone: _joint(bone, dict(row)) for bone, row in table.items()}
+
+
+def _joint(bone: str, row: dict[str, object]) -> Joint:
+    row.pop("source")
+    values = {
+        name: np.array(value, dtype=np.float64) if isinstance(value, list) else value
+        for name, value in row.items()
+    }
+    return Joint(bone=bone, **values)  # type: ignore[arg-type]
+
+
+def points_of(model: ShapeModel, b: F64) -> dict[str, F64]:
+    """Feature points (3,) [mm] of a bone of this shape, by name, in the model's axes."""
+    points = model.point_mean + np.tensordot(b, model.point_modes, 1)
+    return dict(zip(model.point_names, points, strict=True))
+
+
+def anatomical_frame(bone: str, points: Mapping[str, F64]) -> F64:
+    """(4, 4) [mm] of a right bone from its feature points (3,) by name.
+
+    The fibula has none beside its axis: its x is the frame's in which the points are given.
+    """
+    middle, end, across = _FRAMES[bone]
+    origin = np.mean([points[name] for name in middle], axis=0)
+    z = origin - points[end.lstrip("-")]
+    z = z / np.linalg.norm(z) * (-1.0 if end.startswith("-") else 1.0)
+    x = np.array([1.0, 0.0, 0.0]) if across is None else points[across[1]] - points[across[0]]
+    x = x - (x @ z) * z
+    x = x / np.linalg.norm(x)
+    frame = np.eye(4)
+    frame[:3, :3] = np.column_stack([x, np.cross(z, x), z])
+    frame[:3, 3] = origin
+    return frame
+
+
+def size_mm(bone: str, points: Mapping[str, F64]) -> float:
+    """Distance between the two ends of a bone's z axis."""
+    middle, end, _ = _FRAMES[bone]
+    origin = np.mean([points[name] for name in middle], axis=0)
+    return float(np.linalg.norm(origin - points[end.lstrip("-")]))
+
+
+def parent_from_child(joint: Joint, parent_size_mm: float, *, flexion_rad: float = 0.0) -> F64:
+    """(4, 4) [mm]: the parent's anatomical frame from that of the bone that hangs on it."""
+    pose, bent = np.eye(4), np.eye(4)
+    pose[:3, :3] = rotation(np.deg2rad(joint.rotation_deg))
+    pose[:3, 3] = joint.offset_mm * parent_size_mm / joint.parent_size_mm
+    bent[:3, :3] = rotation(np.array([joint.flexion_share * flexion_rad, 0.0, 0.0]))
+    return np.asarray(bent @ pose)
+
+
+def rotation(vector: F64) -> F64:
+    """Rotation matrix (3, 3) of a rotation vector (3,) [rad], by Rodrigues' formula."""
+    angle = float(np.linalg.norm(vector))
+    if angle < 1e-12:
+        return np.eye(3)
+    x, y, z = vector / angle
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
