@@ -228,11 +228,11 @@ def save_sheet(picture: Picture, path: Path, *, width_px: int | None = None) -> 
         if width_px < picture.width:
             height = round(picture.height * width_px / picture.width)
             picture = picture.resize((width_px, height), Image.Resampling.LANCZOS)
-        picture = picture.quantize(palette=_palette(picture), dither=Image.Dither.NONE)
+        picture = _in_few_colours(picture)
     picture.save(path, format="PNG", optimize=True)
 
 
-def _palette(picture: Picture) -> Picture:
+def _in_few_colours(picture: Picture) -> Picture:
     """White paper; half of the colours for what is frequent, bone; half for what there is at all,
     the scales.
     """
@@ -240,4 +240,7 @@ def _palette(picture: Picture) -> Picture:
     present = picture.quantize(128, method=Image.Quantize.MAXCOVERAGE).getpalette() or []
     palette = Image.new("P", (1, 1))
     palette.putpalette([255, 255, 255, *frequent[: 3 * 127], *present[: 3 * 128]])
-    return palette
+    few = picture.quantize(palette=palette, dither=Image.Dither.NONE)
+    paper = (np.asarray(picture) == 255).all(axis=2)  # Pillow takes what is near enough
+    few.paste(0, mask=Image.fromarray(paper))
+    return few

@@ -236,4 +236,5 @@ def table_values(table: AtlasTable) -> dict[str, Any]:
 def _print_parameters(table: AtlasTable, json: str | None) -> None:
     from osteoform.atlas.page import COLUMNS, parameter_rows
 
-    print_table(table.bone, COLUMNS, parameter_rows(table), json_target=json)
+    rows = parameter_rows(table)
+    print_table(table.bone, COLUMNS, rows, json_target=json, whole_names=True)
