@@ -35,7 +35,7 @@ class Camera:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Fragments:
+class Fragments:
     """Pixels covered by triangles: flat pixel index, depth, and the triangle's weights there."""
 
     pixel: NDArray[np.int64] = field(repr=False)
@@ -61,7 +61,8 @@ def vertex_normals(mesh: Mesh) -> F64:
     return np.asarray(normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-30))
 
 
-def _rasterise(xy: F64, faces: NDArray[Any], width: int, height: int) -> _Fragments:
+def rasterise(xy: F64, faces: NDArray[Any], width: int, height: int) -> Fragments:
+    """Every pixel that every triangle covers, from corners (N, 2) in pixels (u, v)."""
     corners = xy[faces]
     low = np.maximum(np.ceil(corners.min(axis=1)), 0).astype(np.int64)
     high = np.floor(corners.max(axis=1)).astype(np.int64)
@@ -82,7 +83,7 @@ def _rasterise(xy: F64, faces: NDArray[Any], width: int, height: int) -> _Fragme
         wc = (ab[face, 0] * p[:, 1] - ab[face, 1] * p[:, 0]) / double_area[face]
     inside = (wb >= 0.0) & (wc >= 0.0) & (wb + wc <= 1.0)
     weights = np.stack([1.0 - wb - wc, wb, wc], axis=1)[inside]
-    return _Fragments(pixel=(v * width + u)[inside], face=face[inside], weights=weights)
+    return Fragments(pixel=(v * width + u)[inside], face=face[inside], weights=weights)
 
 
 def render(
@@ -99,7 +100,7 @@ def render(
     x = mesh.vertices.astype(np.float64) @ axes.T
     middle = 0.5 * (x.min(axis=0) + x.max(axis=0))
     xy = (x[:, :2] - middle[:2]) / pixel_mm * [1.0, -1.0] + [0.5 * width, 0.5 * height]
-    fragments = _rasterise(xy, mesh.faces, width, height)
+    fragments = rasterise(xy, mesh.faces, width, height)
     corner_ids = mesh.faces[fragments.face]
 
     depth = np.einsum("nk,nk->n", x[corner_ids, 2], fragments.weights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from importlib.resources import files
+from pathlib import Path
 
 
 def held_out() -> tuple[int, ...]:
@@ -13,3 +14,8 @@ def held_out() -> tuple[int, ...]:
     """
     text = files("osteoform").joinpath("data/split.toml").read_text(encoding="utf-8")
     return tuple(int(index) for index in tomllib.loads(text)["llp26"]["held_out"])
+
+
+def held_out_in(path: Path) -> tuple[int, ...] | None:
+    """Indices of the people kept for testing in a file of the collection; None in other files."""
+    return held_out() if path.stem.lower().startswith("llp26") else None

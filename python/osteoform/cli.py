@@ -6,8 +6,10 @@ import typer
 
 from osteoform._cli.console import CommandGroup, stdout
 from osteoform._cli.evaluate import evaluate
+from osteoform._cli.fetch import fetch
 from osteoform._cli.model import atlas_build, build, info
 from osteoform._cli.reconstruct import detect, reconstruct
+from osteoform._cli.show import atlas_show, atlas_table, model_show
 from osteoform._cli.simulate import demo, simulate
 from osteoform._cli.train import train
 
@@ -19,8 +21,10 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-model_app = typer.Typer(help="Make and inspect shape models.", no_args_is_help=True)
-atlas_app = typer.Typer(help="Rebuild the models that ship.", no_args_is_help=True)
+model_app = typer.Typer(help="Make, fetch, inspect and draw shape models.", no_args_is_help=True)
+atlas_app = typer.Typer(
+    help="The parametric bones that ship: tables, pictures, models.", no_args_is_help=True
+)
 
 app.command()(demo)
 app.command()(reconstruct)
@@ -30,9 +34,13 @@ app.command()(evaluate)
 app.add_typer(model_app, name="model")
 model_app.command("build")(build)
 model_app.command("info")(info)
+model_app.command("show")(model_show)
+model_app.command("fetch")(fetch)
 app.command()(train)
 app.add_typer(atlas_app, name="atlas")
 atlas_app.command("build")(atlas_build)
+atlas_app.command("table")(atlas_table)
+atlas_app.command("show")(atlas_show)
 
 
 def _print_version(wanted: bool) -> None:

@@ -29,7 +29,11 @@ COMMANDS = [
     ["train"],
     ["model", "build"],
     ["model", "info"],
+    ["model", "fetch"],
+    ["model", "show"],
     ["atlas", "build"],
+    ["atlas", "table"],
+    ["atlas", "show"],
 ]
 needs_network = pytest.mark.skipif(
     not files("osteoform").joinpath("data/detector.onnx").is_file(), reason="no network shipped"

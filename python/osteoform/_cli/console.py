@@ -96,9 +96,17 @@ def write_json(values: Mapping[str, Any], target: str | None) -> None:
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, json_target: str | None
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    json_target: str | None,
+    whole_names: bool = False,
 ) -> None:
-    """Print a table, unless JSON takes its place on standard output."""
+    """Print a table, unless JSON takes its place on standard output.
+
+    With `whole_names` the first column is never broken in lines.
+    """
     if json_target == "-":
         return
     stdout.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
@@ -106,7 +114,9 @@ def print_table(
     for index, column in enumerate(columns):
         cells = [row[index] for row in rows]
         justify: JustifyMethod = "right" if all(map(_is_number, cells)) else "left"
-        table.add_column(escape(column), justify=justify, overflow="fold")
+        table.add_column(
+            escape(column), justify=justify, overflow="fold", no_wrap=whole_names and not index
+        )
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     stdout.print(table)

@@ -95,14 +95,16 @@ def evaluate(
     chosen = _indices(subjects)
     unseen_only = features is FeatureName.DETECTED and detector is None
     with progress("preparing models"):
+        from osteoform._split import held_out_in
         from osteoform.evaluate import Protocol, report
         from osteoform.evaluate import evaluate as run
+        from osteoform.modeling.correspondence import is_collection
 
         shared = None if leave_out else _load(model, bone.value)
         bones = []
         for path in meshes:
-            if _is_collection(path):
-                picked = chosen or (_unseen(path) if unseen_only else None)
+            if is_collection(path):
+                picked = chosen or (held_out_in(path) if unseen_only else None)
                 bones += _collection(path, bone.value, side.value, shared, picked)
             else:
                 bones.append(_single(path, shared))
@@ -151,13 +153,6 @@ def _load(model: Path | None, bone: str) -> ShapeModel:
     return load_model(model, bone=bone)
 
 
-def _unseen(path: Path) -> tuple[int, ...] | None:
-    """The people of the collection the shipped detector was trained on whom it has not seen."""
-    from osteoform._split import held_out
-
-    return held_out() if path.stem.lower().startswith("llp26") else None
-
-
 def _single(path: Path, model: ShapeModel | None) -> Subject:
     from osteoform.evaluate import Subject
     from osteoform.io.meshes import read_mesh
@@ -165,17 +160,6 @@ def _single(path: Path, model: ShapeModel | None) -> Subject:
     if model is None:
         raise InputError(f"--leave-out needs an .npz of bones in correspondence, found {path}")
     return Subject(name=path.stem, mesh=read_mesh(path), model=model)
-
-
-def _is_collection(path: Path) -> bool:
-    if path.suffix.lower() != ".npz" or not path.is_file():
-        return False
-    import numpy as np
-
-    from osteoform._npz import read_npz
-
-    vertices = read_npz(path.read_bytes()).get("vertices")
-    return vertices is not None and np.ndim(vertices) == 3
 
 
 def _collection(

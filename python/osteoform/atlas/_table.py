@@ -41,14 +41,16 @@ class Parameter:
 class AtlasTable:
     """Parameters in order, the mean form by part, and what the family leaves out by region.
 
-    `inadequacy_mm` maps a region to the sd, along the normal, of what the finished model cannot
-    express of real bones.
+    `form_sources` says what each part is and where its numbers come from. `inadequacy_mm` maps a
+    region to the sd, along the normal, of what the finished model cannot express of real bones.
     """
 
     bone: str
     parameters: tuple[Parameter, ...]
     form: Mapping[str, Mapping[str, F64]] = field(repr=False)
+    form_sources: Mapping[str, str] = field(repr=False)
     inadequacy_mm: Mapping[str, float]
+    inadequacy_source: str
 
     @property
     def means(self) -> dict[str, float]:
@@ -85,5 +87,10 @@ def load_table(bone: str) -> AtlasTable:
         bone=bone,
         parameters=parameters,
         form=form,
+        form_sources={
+            part: " ".join(str(rows.get("source", "")).split())
+            for part, rows in raw["form"].items()
+        },
         inadequacy_mm=dict(raw["inadequacy_mm"]["region"]),
+        inadequacy_source=str(raw["inadequacy_mm"].get("source", "")),
     )

@@ -15,6 +15,14 @@ from osteoform._types import Side
 from osteoform.modeling.surface import F64, I32, check_mesh, signed_volume
 
 
+def is_collection(path: Path) -> bool:
+    """Whether a file is an .npz of several meshes in correspondence."""
+    if path.suffix.lower() != ".npz" or not path.is_file():
+        return False
+    vertices = read_npz(path.read_bytes()).get("vertices")
+    return vertices is not None and np.ndim(vertices) == 3
+
+
 def read_correspondence(path: str | Path, *, side: Side | None = None) -> tuple[F64, I32]:
     """Read meshes in correspondence and turn them right-sided.
 
