@@ -22,6 +22,7 @@ from osteoform._cli.options import (
     ThreadsOption,
     ViewsOption,
     fit_options,
+    is_collection,
     open_detector,
 )
 from osteoform._errors import InputError
@@ -101,7 +102,7 @@ def evaluate(
         shared = None if leave_out else _load(model, bone.value)
         bones = []
         for path in meshes:
-            if _is_collection(path):
+            if is_collection(path):
                 picked = chosen or (_unseen(path) if unseen_only else None)
                 bones += _collection(path, bone.value, side.value, shared, picked)
             else:
@@ -165,17 +166,6 @@ def _single(path: Path, model: ShapeModel | None) -> Subject:
     if model is None:
         raise InputError(f"--leave-out needs an .npz of bones in correspondence, found {path}")
     return Subject(name=path.stem, mesh=read_mesh(path), model=model)
-
-
-def _is_collection(path: Path) -> bool:
-    if path.suffix.lower() != ".npz" or not path.is_file():
-        return False
-    import numpy as np
-
-    from osteoform._npz import read_npz
-
-    vertices = read_npz(path.read_bytes()).get("vertices")
-    return vertices is not None and np.ndim(vertices) == 3
 
 
 def _collection(
