@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -182,7 +182,7 @@ def _print_bones(built: BuiltModel, json: str | None) -> None:
     rows = [
         [
             entry["name"],
-            entry["side"] + ("" if entry["side_found"] else " (as said)"),
+            _side(entry),
             number(entry["residual_rms_mm"]),
             number(entry["residual_max_mm"]),
             number(entry["left_out_rms_mm"]),
@@ -192,6 +192,12 @@ def _print_bones(built: BuiltModel, json: str | None) -> None:
     ]
     columns = ["bone", "side", "residual RMS", "max [mm]", "left out RMS [mm]", "repaired"]
     print_table("registration", columns, rows, json_target=json)
+
+
+def _side(entry: dict[str, Any]) -> str:
+    if entry["side_said"]:
+        return f"{entry['side']} (as said)"
+    return str(entry["side"]) if entry["side_sure"] else f"{entry['side']} (unsure: see --side)"
 
 
 def _print_quality(built: BuiltModel, json: str | None) -> None:

@@ -11,31 +11,34 @@ from typing import Any
 
 import numpy as np
 
+from osteoform._types import Mesh
 from osteoform.modeling._scipy import sparse
 from osteoform.modeling.surface import F64, I32, face_normals, vertex_areas
 from osteoform.modeling.surface_fit import Contacts, Target
 
-_STEPS = 24
+_STEPS = 14
+_NUM_POINTS = 3000
 # Lengths of the waves that are followed, over 2 pi: from a share of the bone's size to a share of
 # its edges.
 _FIRST_OF_SIZE, _LAST_OF_EDGE = 0.08, 0.5
-_FIRST_SCALE_MM, _LAST_SCALE_MM = 5.0, 1.5
+# Both surfaces are whole: what is far is not yet there rather than wrong.
+_SCALE_MM = 8.0
 _HEALTHY = 0.25
-_RELAXATIONS = 30
+_RELAXATIONS = 15
 
 
-def deform(vertices: F64, faces: I32, target: Target) -> F64:
-    """Bend vertices (N, 3) of a closed surface onto a target that they already lie near."""
+def deform(vertices: F64, faces: I32, bone: Mesh) -> F64:
+    """Bend vertices (N, 3) of a closed surface onto a bone that they already lie near."""
+    target = Target(bone, num_points=_NUM_POINTS)
     stiffness = bending_energy(vertices, faces)
     areas = vertex_areas(vertices, faces)
     per_point = float(areas.sum()) / len(target.points)
     lengths = np.geomspace(
         _FIRST_OF_SIZE * np.sqrt(areas.sum()), _LAST_OF_EDGE * _edge_length(vertices, faces), _STEPS
     )
-    scales = np.geomspace(_FIRST_SCALE_MM, _LAST_SCALE_MM, _STEPS)
     rest, current = vertices, vertices
-    for length, scale in zip(lengths, scales, strict=True):
-        contacts = target.contacts(current, faces, scale_mm=float(scale))
+    for length in lengths:
+        contacts = target.contacts(current, faces, scale_mm=_SCALE_MM)
         system, rhs = _data(contacts, current, rest, target, areas, per_point)
         factor = sparse().linalg.splu((system + length**4 * stiffness).tocsc())
         current = rest + factor.solve(rhs)
@@ -100,7 +103,7 @@ def _settle(vertices: F64, faces: I32, target: Target) -> F64:
 
 
 def _onto(points: F64, moving: F64, faces: I32, target: Target) -> F64:
-    contacts = target.contacts(moving, faces, scale_mm=_LAST_SCALE_MM)
+    contacts = target.contacts(moving, faces, scale_mm=_SCALE_MM)
     # What does not face the target stays: the other side of a thin part is no place to go.
     facing = np.clip(4.0 * contacts.weights, 0.0, 1.0)[:, None]
     return np.asarray(points + facing * (contacts.on_target - points))

@@ -42,7 +42,8 @@ class BuiltModel:
                 {
                     "name": name,
                     "side": found.side,
-                    "side_found": found.side_found,
+                    "side_said": found.side_said,
+                    "side_sure": found.side_sure,
                     "repairs": list(repairs),
                     "residual_rms_mm": found.rms_mm,
                     "residual_max_mm": found.max_mm,

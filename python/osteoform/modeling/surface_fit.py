@@ -17,21 +17,32 @@ from osteoform._types import Mesh
 from osteoform.modeling.procrustes import apply_rigid, rigid_transform
 from osteoform.modeling.surface import F64, I32, vertex_normals
 
-_NUM_POINTS = 3000
-_ITERATIONS = 20
+_NUM_POINTS = 2000
+_ITERATIONS = 12
 # Half of the residuals' scale, from first to last: far-off parts must pull at first.
 _FIRST_MM, _LAST_MM = 8.0, 1.0
 _NOISE_MM = 1.0
-_FACING = 0.5  # cosine between the normals of two points that may be the same
+_FACING = 0.2  # cosine between the normals of two points that may be the same
 _SIZE_SD = 0.1  # of a bone outside the template's range of sizes
 
 
 @dataclass(frozen=True, kw_only=True)
 class SurfaceFit:
-    """The model's vertices (N, 3) fitted to a target, and the target moved to the model's frame."""
+    """A model fitted to a target.
+
+    Attributes
+    ----------
+    vertices
+        The model's (N, 3) in its own frame.
+    target
+        Moved to the model's frame.
+    cost
+        Squared distances over their noise, plus the squared coefficients.
+    """
 
     vertices: F64 = field(repr=False)
     target: Mesh = field(repr=False)
+    cost: float
 
 
 @dataclass(frozen=True)
@@ -105,6 +116,7 @@ def fit_surface(model: ShapeModel, target: Mesh) -> SurfaceFit:
     modes = np.concatenate([modes, size[None]])
     b = np.zeros(len(modes))
     model_from_target = np.eye(4)
+    cost = np.inf
     for scale_mm in np.geomspace(_FIRST_MM, _LAST_MM, _ITERATIONS):
         vertices = mean + np.tensordot(b, modes, axes=1)
         target_from_model = np.asarray(np.linalg.inv(model_from_target), dtype=np.float64)
@@ -112,6 +124,7 @@ def fit_surface(model: ShapeModel, target: Mesh) -> SurfaceFit:
             apply_rigid(target_from_model, vertices), model.faces, scale_mm=float(scale_mm)
         )
         rows, residual = _rows(surface, contacts, modes, vertices, model_from_target, model.faces)
+        cost = float(residual @ residual + b @ b)
         step = _solve(rows, residual, b)
         b = b + step[: len(b)]
         motion = _moved(step[len(b) :])
@@ -120,6 +133,7 @@ def fit_surface(model: ShapeModel, target: Mesh) -> SurfaceFit:
     return SurfaceFit(
         vertices=mean + np.tensordot(b, modes, axes=1),
         target=Mesh(vertices=np.ascontiguousarray(moved, np.float32), faces=target.faces),
+        cost=cost,
     )
 
 
