@@ -71,13 +71,15 @@ class Placement:
         return Mesh(vertices=np.ascontiguousarray(vertices, np.float32), faces=mesh.faces)
 
 
-def place_model(model: ShapeModel, mesh: Mesh, *, side: Side) -> Placement:
+def place_model(
+    model: ShapeModel, mesh: Mesh, *, side: Side, num_points: int = _NUM_POINTS
+) -> Placement:
     """Align a model with a whole bone of unknown position, orientation and size.
 
     Principal axes give 48 starts (every right-handed assignment of axes and signs, and the same
     turned by 45 degrees about the longest axis); each is refined by iterated closest points (Besl and McKay 1992) with a scale (Umeyama 1991), since
     bones differ in size. The best of them are told apart by letting the model deform: the bone
-    looks like the model one way round only.
+    looks like the model one way round only. `num_points` points of each surface are compared.
 
     Raises
     ------
@@ -85,10 +87,10 @@ def place_model(model: ShapeModel, mesh: Mesh, *, side: Side) -> Placement:
         The mesh has no extent.
     """
     model = model if side == "right" else model.mirrored()
-    mean = _Surface.of(Mesh(vertices=model.mean, faces=model.faces))
+    mean = _Surface.of(Mesh(vertices=model.mean, faces=model.faces), num_points)
     if np.array_equal(model.faces, mesh.faces) and len(model.mean) == len(mesh.vertices):
-        return _place_by_correspondence(mean, _Surface.of(mesh))
-    bone = _Surface.of(mesh)
+        return _place_by_correspondence(mean, _Surface.of(mesh, num_points))
+    bone = _Surface.of(mesh, num_points)
     coarse = [_refine_one_way(start, bone.few, mean) for start in _starts(mean.points, bone.points)]
     coarse.sort(key=lambda candidate: _one_way_rms(candidate, bone.few, mean))
     fine = [_refine(candidate, mean, bone) for candidate in _distinct(coarse)]
@@ -109,12 +111,12 @@ class _Surface:
     few: F64
 
     @staticmethod
-    def of(mesh: Mesh) -> _Surface:
+    def of(mesh: Mesh, num_points: int) -> _Surface:
         return _Surface(
             ClosestPointTree(vertices=mesh.vertices, faces=mesh.faces),
             mesh.vertices.astype(np.float64),
-            sample_surface(mesh, _NUM_POINTS),
-            sample_surface(mesh, _NUM_FEW),
+            sample_surface(mesh, num_points),
+            sample_surface(mesh, min(num_points, _NUM_FEW)),
         )
 
 
@@ -139,7 +141,7 @@ def _deform(start: Similarity, model: ShapeModel, bone: _Surface) -> tuple[Simil
 
     Returns the similarity and the root mean square distance that is left [mm].
     """
-    step = max(1, model.num_vertices // _NUM_POINTS)
+    step = max(1, model.num_vertices // len(bone.points))
     mean = model.mean[::step].astype(np.float64)
     modes = model.modes[:, ::step].astype(np.float64).reshape(model.num_modes, -1)
     normal = modes @ modes.T + _DEFORM_NOISE_MM**2 * np.eye(model.num_modes)

@@ -7,7 +7,8 @@ import typer
 from osteoform._cli.console import CommandGroup, stdout
 from osteoform._cli.evaluate import evaluate
 from osteoform._cli.fetch import fetch
-from osteoform._cli.model import atlas_build, build, info
+from osteoform._cli.model import atlas_build, info
+from osteoform._cli.model_build import build
 from osteoform._cli.reconstruct import detect, reconstruct
 from osteoform._cli.show import atlas_show, atlas_table, model_show
 from osteoform._cli.simulate import demo, simulate

@@ -1,17 +1,14 @@
-"""`osteoform model build`, `osteoform model info` and `osteoform atlas build`."""
+"""`osteoform model info` and `osteoform atlas build`."""
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from osteoform._cli.console import number, print_table, progress, split_names, write_json
-from osteoform._cli.options import BoneName, BoneOption, JsonOption, SideName
-from osteoform._errors import InputError
+from osteoform._cli.console import number, print_table, progress, write_json
+from osteoform._cli.options import BoneName, JsonOption
 from osteoform._output import check_file, staged_file
 
 if TYPE_CHECKING:
@@ -20,66 +17,6 @@ if TYPE_CHECKING:
 ModelFileOption = Annotated[
     Path, typer.Option("--out", metavar="FILE", help="The model file to write (.npz).")
 ]
-
-
-def build(
-    bones: Annotated[
-        Path,
-        typer.Argument(
-            metavar="BONES.npz",
-            help="Bones in correspondence: vertices (S, N, 3) [mm, axes LPS], faces (M, 3).",
-        ),
-    ],
-    bone: BoneOption,
-    out: ModelFileOption,
-    side: Annotated[
-        SideName | None,
-        typer.Option("--side", help="Side of these bones.  [default: as the file says]"),
-    ] = None,
-    leave_out: Annotated[
-        str | None,
-        typer.Option("--leave-out", metavar="INDICES", help="Bones not to use, from 0, by commas."),
-    ] = None,
-    num_pca: Annotated[
-        int | None,
-        typer.Option("--num-pca", min=0, help="Principal modes to keep.  [default: all]"),
-    ] = None,
-    num_kernel: Annotated[
-        int, typer.Option("--num-kernel", min=0, help="Smooth local modes to add.")
-    ] = 60,
-    kernel_sd_mm: Annotated[
-        float, typer.Option(help="Standard deviation of the local modes' displacement [mm].")
-    ] = 1.2,
-    kernel_length_mm: Annotated[
-        float, typer.Option(help="Distance over which local displacements are alike [mm].")
-    ] = 25.0,
-    json: JsonOption = None,
-) -> None:
-    """Build a shape model from bones in correspondence: mean, principal and local modes.
-
-    What such a model cannot express of an unseen bone is measured by leaving each bone out.
-    """
-    check_file(out)
-    from osteoform.modeling.build import build_model
-    from osteoform.modeling.correspondence import read_correspondence
-    from osteoform.modeling.kernel_modes import KernelOptions
-
-    vertices, faces = read_correspondence(bones, side=side.value if side else None)
-    kernel = KernelOptions(sd_mm=kernel_sd_mm, length_mm=kernel_length_mm, num_modes=num_kernel)
-    with progress("leaving each bone out", len(vertices)) as step:
-        model = build_model(
-            vertices,
-            faces,
-            bone.value,
-            num_pca=num_pca,
-            kernel=kernel if num_kernel else None,
-            leave_out=_indices(leave_out),
-            origin=_command(),
-            progress=lambda _done, total: step(total=total),
-        )
-    with staged_file(out) as path:
-        model.save(path)
-    _show(model, str(out), json)
 
 
 def info(
@@ -95,7 +32,7 @@ def info(
     """Say what a shape model holds: size, modes, features, accuracy and origin."""
     from osteoform._models import load_model
 
-    _show(load_model(model, bone=bone.value if bone else None), model, json)
+    show_model(load_model(model, bone=bone.value if bone else None), model, json)
 
 
 def atlas_build(
@@ -109,25 +46,18 @@ def atlas_build(
 
     with progress("drawing bones from the table", 1) as step, staged_file(out) as path:
         model = build_atlas_bone(bone.value, path, progress=lambda _done, total: step(total=total))
-    _show(model, str(out), json)
+    show_model(model, str(out), json)
 
 
-def _indices(text: str | None) -> tuple[int, ...]:
-    names = split_names(text) or ()
-    if not all(name.isdecimal() for name in names):
-        raise InputError(f"--leave-out must be indices separated by commas, found {text!r}")
-    return tuple(int(name) for name in names)
-
-
-def _command() -> str:
-    """The command line without folders: what a reader needs to repeat it."""
-    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
-    return shlex.join(["osteoform", *words])
-
-
-def _show(model: ShapeModel, name: str, json: str | None) -> None:
+def show_model(model: ShapeModel, name: str, json: str | None) -> None:
+    """Print what a model holds, or write it as JSON."""
     values = model_values(model)
     write_json(values, json)
+    print_model(values, name, json)
+
+
+def print_model(values: dict[str, Any], name: str, json: str | None) -> None:
+    """Print the table of a model."""
     rows = [
         ["bone", values["bone"]],
         ["vertices, faces", f"{values['num_vertices']}, {values['num_faces']}"],

@@ -101,15 +101,18 @@ def assemble_model(
     *,
     inadequacy_mm: F64,
     num_pca: int,
+    features: FeatureDefinition | None = None,
     origin: str = "",
 ) -> ShapeModel:
     """A model from its mean (N, 3), modes (K, N, 3) and inadequacy (N,), with its features.
 
-    The mean is moved so that its centroid is the origin. Feature points are linear in the
-    vertices; ellipsoids are linearised mode by mode, by central differences.
+    The mean is moved so that its centroid is the origin. Features are found on it, unless their
+    definition on a mesh in correspondence is given. Feature points are linear in the vertices;
+    ellipsoids are linearised mode by mode, by central differences.
     """
     mean = mean - mean.mean(axis=0)
-    features = define_features(bone, mean, faces)
+    if features is None:
+        features = define_features(bone, mean, faces)
     center, shape = features.ellipsoids(mean)
     center_modes, scale_modes = _ellipsoid_modes(features, mean, modes)
     return ShapeModel(

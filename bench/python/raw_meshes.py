@@ -1,0 +1,177 @@
+"""How well raw meshes become models: registration residuals, and the accuracy of what is built.
+
+Bones in correspondence are made raw first: other triangles, other numbers, any pose, either side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import osteoform
+from machine import describe_machine
+from osteoform.io.meshes import write_ply
+from osteoform.modeling.correspondence import read_correspondence
+from osteoform.modeling.register import register_bone
+from osteoform.modeling.repair import length_of, read_bone
+
+HELD_OUT = (2, 5, 9, 13, 17, 20, 23)
+ONE = (0, 12, 24)  # each makes a model of one bone
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="folder with llp26, visible-human, smir-femurs")
+    parser.add_argument("--bone", default="femur", choices=("femur", "tibia", "fibula", "patella"))
+    parser.add_argument("--template", type=Path, help="model file; default: the shipped one")
+    parser.add_argument("--parts", nargs="+", default=["residuals", "one", "many"])
+    parser.add_argument("--json", type=Path, required=True)
+    arguments = parser.parse_args()
+    values: dict[str, Any] = {"machine": describe_machine(), "bone": arguments.bone}
+    values["template"] = str(arguments.template.name) if arguments.template else "shipped"
+    with tempfile.TemporaryDirectory() as folder:
+        bench = _Bench(arguments.data, arguments.bone, arguments.template, Path(folder))
+        for part in arguments.parts:
+            values[part] = getattr(bench, part)()
+            arguments.json.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+            print(json.dumps({part: values[part]}, indent=1), flush=True)  # noqa: T201
+
+
+class _Bench:
+    def __init__(self, data: Path, bone: str, template: Path | None, folder: Path) -> None:
+        self.bone, self.template, self.folder = bone, template, folder
+        self.collection = data / "llp26" / f"llp26_left_{bone}.npz"
+        name = bone.capitalize()
+        files = [*data.glob(f"visible-human/*{name}*.stl"), *data.glob(f"smir-femurs/*{bone}.vtk")]
+        self.others = sorted(files)
+
+    def residuals(self) -> list[dict[str, Any]]:
+        """Every bone of the collections without correspondence, registered."""
+        model = osteoform.load_model(self.template, bone=self.bone)
+        length_mm = length_of(model.mean.astype(np.float64))
+        rows = []
+        for path in self.others:
+            start = time.process_time()
+            bone = read_bone(path, length_mm=length_mm)
+            found = register_bone(model, bone.mesh)
+            rows.append(
+                {
+                    "name": bone.name,
+                    "repairs": list(bone.repairs),
+                    "side": found.side,
+                    "side_right": found.side in path.stem.lower() or "VSD" in path.stem,
+                    "rms_mm": round(found.rms_mm, 3),
+                    "max_mm": round(found.max_mm, 2),
+                    "min_triangle_quality": round(found.min_quality, 3),
+                    "cpu_s": round(time.process_time() - start, 1),
+                }
+            )
+        return rows
+
+    def one(self) -> list[dict[str, Any]]:
+        """Models of one raw bone."""
+        return [self._built(f"person {i}", self._raw([i])) for i in ONE]
+
+    def many(self) -> dict[str, Any]:
+        """The model of the people who are not held out, given as raw meshes."""
+        people = len(read_correspondence(self.collection)[0])
+        return self._built("19", self._raw([i for i in range(people) if i not in HELD_OUT]))
+
+    def _raw(self, people: Sequence[int]) -> list[Path]:
+        vertices, faces = read_correspondence(self.collection)
+        paths = []
+        for i in people:
+            path = self.folder / f"person{i:02d}.ply"
+            write_ply(path, raw(vertices[i], faces, np.random.default_rng(i), mirror=bool(i % 2)))
+            paths.append(path)
+        return paths
+
+    def _built(self, name: str, meshes: Sequence[Path]) -> dict[str, Any]:
+        model = self.folder / "model.npz"
+        template = ["--template", self.template] if self.template else []
+        start = time.monotonic()
+        built = _run("model", "build", *meshes, "--bone", self.bone, *template, "--out", model)
+        seconds = time.monotonic() - start
+        residuals = [entry["residual_rms_mm"] for entry in built["registration"]]
+        sides = ["right" if int(m.stem[-2:]) % 2 == 0 else "left" for m in meshes]
+        return {
+            "name": name,
+            "bones": len(meshes),
+            "residual_rms_mm_mean": float(np.mean(residuals)),
+            "residual_rms_mm_max": float(np.max(residuals)),
+            "sides_right": sum(
+                entry["side"] == side
+                for entry, side in zip(built["registration"], sides, strict=True)
+            ),
+            "left_out_rms_mm": built["quality"]["left_out_rms_mm"],
+            "build_s": round(seconds, 1),
+            "held_out_people": self._accuracy(model, self.collection),
+            "others": self._accuracy(model, *self.others) if self.others else None,
+        }
+
+    def _accuracy(self, model: Path, *meshes: Path) -> Any:
+        """Of simulated features, so that the model is judged and not the detector."""
+        options = ["--bone", self.bone, "--model", model, "--features", "simulated"]
+        if meshes[0] == self.collection:
+            held_out = ",".join(map(str, HELD_OUT))
+            return _run("evaluate", *meshes, *options, "--side", "left", "--subjects", held_out)[
+                "summary"
+            ]
+        sided = {
+            side: [m for m in meshes if ("right" in m.stem.lower()) == (side == "right")]
+            for side in ("left", "right")
+        }
+        return {
+            side: _run("evaluate", *some, *options, "--side", side)["summary"]
+            for side, some in sided.items()
+            if some
+        }
+
+
+def raw(
+    vertices: np.ndarray, faces: np.ndarray, rng: np.random.Generator, *, mirror: bool
+) -> osteoform.Mesh:
+    """The same surface in other triangles, numbered and posed at random.
+
+    Every edge is split at a random place, every triangle in four.
+    """
+    pairs = np.sort(np.concatenate([faces[:, :2], faces[:, 1:], faces[:, [2, 0]]]), axis=1)
+    edges, index = np.unique(pairs, axis=0, return_inverse=True)
+    ab, bc, ca = index.reshape(3, -1) + len(vertices)
+    share = rng.uniform(0.3, 0.7, (len(edges), 1))
+    middle = (1.0 - share) * vertices[edges[:, 0]] + share * vertices[edges[:, 1]]
+    points = np.concatenate([vertices, middle])
+    a, b, c = faces.T
+    four = [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
+    split = np.concatenate([np.stack(corners, axis=1) for corners in four])
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    if (np.linalg.det(turn) < 0.0) != mirror:
+        turn[:, 0] *= -1.0
+    order = rng.permutation(len(points))
+    number = np.argsort(order)
+    points = (points @ turn.T + rng.normal(size=3) * 200.0)[order]
+    split = number[split[:, ::-1] if mirror else split][rng.permutation(len(split))]
+    return osteoform.Mesh(
+        vertices=points.astype(np.float32), faces=np.ascontiguousarray(split, dtype=np.int32)
+    )
+
+
+def _run(*words: object) -> Any:
+    command = [sys.executable, "-m", "osteoform", *map(str, words), "--json", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout)
+
+
+if __name__ == "__main__":
+    main()
