@@ -128,7 +128,11 @@ def parent_from_child(joint: Joint, parent_size_mm: float, *, flexion_rad: float
 
 
 def leg_poses(
-    models: Mapping[str, ShapeModel], shapes: Mapping[str, F64], *, flexion_rad: float = 0.0
+    models: Mapping[str, ShapeModel],
+    shapes: Mapping[str, F64],
+    *,
+    flexion_rad: float = 0.0,
+    play: Mapping[str, F64] | None = None,
 ) -> dict[str, F64]:
     """Pose (4, 4) [mm] of each bone of a right leg; the femur's anatomical frame is the world.
 
@@ -136,13 +140,15 @@ def leg_poses(
     ----------
     models, shapes
         Femur, tibia, fibula and patella, and their coefficients (K,).
+    play
+        Per bone a small motion (4, 4) of its anatomical frame at its joint.
     """
     anatomy, world_from_bone = {"femur": np.eye(4)}, {}
     points = {bone: points_of(model, shapes[bone]) for bone, model in models.items()}
     for bone, joint in joints().items():  # parents come first
         size = size_mm(joint.parent, points[joint.parent])
         relative = parent_from_child(joint, size, flexion_rad=flexion_rad)
-        anatomy[bone] = anatomy[joint.parent] @ relative
+        anatomy[bone] = anatomy[joint.parent] @ relative @ (play or {}).get(bone, np.eye(4))
     for bone, pose in anatomy.items():
         world_from_bone[bone] = pose @ np.linalg.inv(anatomical_frame(bone, points[bone]))
     return world_from_bone

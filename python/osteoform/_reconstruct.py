@@ -39,7 +39,7 @@ def reconstruct(
     views: Sequence[XrayView],
     *,
     side: Side,
-    bones: Sequence[str] = ("femur",),
+    bones: Sequence[str] = BONES,
     models: Mapping[str, ShapeModel] | None = None,
     detector: Detector | None = None,
     features: Mapping[str, Sequence[Detection]] | None = None,

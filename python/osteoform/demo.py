@@ -31,7 +31,7 @@ _FIELD_LENGTH_SHARE = 0.25
 _FIELD_SD_MM = 1.0
 _NUM_WAVES = 400
 _MAX_COEFFICIENT = 2.0
-_MIN_OUTSIDE_MM = 0.15
+_MIN_OUTSIDE_MM = 0.1
 _FLEXION_DEG = (0.0, 20.0)
 _PLAY_SD_DEG, _PLAY_SD_MM = 2.0, 1.0
 # Source to detector, source to object; a whole leg is taken from further away than one bone.
@@ -136,8 +136,9 @@ def _draw_leg(models: Mapping[str, ShapeModel], rng: Generator) -> dict[str, _Dr
         deviation = loading * leg_size + np.sqrt(1 - loading**2) * rng.standard_normal()
         shapes[bone] = with_size(model, _draw_coefficients(model, rng), float(deviation))
         meshes[bone], outside[bone] = draw_bone(model, rng, b=shapes[bone])
-    poses = leg_poses(models, shapes, flexion_rad=float(np.deg2rad(rng.uniform(*_FLEXION_DEG))))
-    poses = {bone: pose if bone == "femur" else _played(pose, rng) for bone, pose in poses.items()}
+    flexion_rad = float(np.deg2rad(rng.uniform(*_FLEXION_DEG)))
+    play = {bone: _draw_play(rng) for bone in models}
+    poses = leg_poses(models, shapes, flexion_rad=flexion_rad, play=play)
     posed = [transformed(meshes[bone], pose).vertices for bone, pose in poses.items()]
     points = np.concatenate(posed)
     middle = np.eye(4)
@@ -150,12 +151,12 @@ def _draw_leg(models: Mapping[str, ShapeModel], rng: Generator) -> dict[str, _Dr
     }
 
 
-def _played(pose: F64, rng: Generator) -> F64:
-    """A pose a little off, as joints have play."""
-    moved = pose.copy()
-    moved[:3, :3] = pose[:3, :3] @ rotation(np.deg2rad(rng.normal(0.0, _PLAY_SD_DEG, 3)))
-    moved[:3, 3] += rng.normal(0.0, _PLAY_SD_MM, 3)
-    return moved
+def _draw_play(rng: Generator) -> F64:
+    """A small motion (4, 4) [mm] that a joint allows."""
+    motion = np.eye(4)
+    motion[:3, :3] = rotation(np.deg2rad(rng.normal(0.0, _PLAY_SD_DEG, 3)))
+    motion[:3, 3] = rng.normal(0.0, _PLAY_SD_MM, 3)
+    return motion
 
 
 def _posed(drawn: Mapping[str, _DrawnBone], pose: F64, side: Side) -> dict[str, _DrawnBone]:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import osteoform
 from osteoform._cli.console import complete_json, join_lists, number
 from osteoform._output import staged_file, staged_folder
+from osteoform._types import BONES
 from osteoform.cli import app
 from osteoform.io.meshes import read_mesh, write_ply
 from osteoform.io.study import read_study
@@ -186,7 +187,7 @@ def test_demo_writes_everything_and_shows_the_true_error(tmp_path: Path) -> None
     assert "true error" in table
     assert {path.name for path in out.iterdir()} == {
         "reconstruction.json",
-        "femur.ply",
+        *(f"{bone}.ply" for bone in BONES),
         "overlay_ap.png",
         "overlay_lateral.png",
         "surface_error.png",
@@ -200,9 +201,11 @@ def test_demo_writes_everything_and_shows_the_true_error(tmp_path: Path) -> None
     assert np.isfinite(mesh.vertices).all()
     with Image.open(out / "surface_error.png") as picture:
         assert picture.width > 500
-    error = json.loads(numbers.read_text())["true_error"]
-    assert error["outside_model_rms_mm"] > 0.3
-    assert error["mean_mm"] < 2.0
+    errors = json.loads(numbers.read_text())["true_error"]
+    assert set(errors) == set(BONES)
+    for error in errors.values():
+        assert error["outside_model_rms_mm"] > 0.1
+        assert error["mean_mm"] < 2.0
 
 
 @needs_network

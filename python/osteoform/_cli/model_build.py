@@ -12,7 +12,7 @@ import typer
 
 from osteoform._cli.console import number, print_table, progress, split_names, write_json
 from osteoform._cli.model import ModelFileOption, model_values, print_model, show_model
-from osteoform._cli.options import BoneOption, JsonOption, SideName, is_collection
+from osteoform._cli.options import BoneOption, JsonOption, SideName
 from osteoform._errors import InputError
 from osteoform._output import check_file, staged_file
 from osteoform._types import Side
@@ -84,6 +84,7 @@ def build(
     for target in (out, plot, None if json in (None, "-") else Path(str(json))):
         if target is not None:
             check_file(target)
+    from osteoform.modeling.correspondence import is_collection
     from osteoform.modeling.kernel_modes import KernelOptions
 
     kernel = KernelOptions(sd_mm=kernel_sd_mm, length_mm=kernel_length_mm, num_modes=num_kernel)

@@ -141,15 +141,3 @@ def choose_models(
             f"no model of {', '.join(in_study)} in {source or 'the package'}; pass --model"
         )
     return {bone: load_model(source, bone=bone) for bone in there}
-
-
-def is_collection(path: Path) -> bool:
-    """Whether a file is an .npz of bones in correspondence."""
-    if path.suffix.lower() != ".npz" or not path.is_file():
-        return False
-    import numpy as np
-
-    from osteoform._npz import read_npz
-
-    vertices = read_npz(path.read_bytes()).get("vertices")
-    return vertices is not None and np.ndim(vertices) == 3
