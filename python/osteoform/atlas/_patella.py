@@ -38,7 +38,7 @@ class Patella:
         same rings again on the far side.
         """
         star = self.form["star"]
-        rings = star["half_width_mm"]
+        rings = _calm(star["half_width_mm"])
         ones = np.ones((1, rings.shape[1]))
         far = np.roll(rings[::-1], rings.shape[1] // 2, axis=1)
         front, back = star["front_mm"] * ones, star["back_mm"] * ones
@@ -103,6 +103,17 @@ class Patella:
             "transverse_bulge": _outer((1 - back) * np.tanh(across**2), y),
         }
         return {name: move @ self.axes.T for name, move in moves.items()}
+
+
+def _calm(rings: F64) -> F64:
+    """Half-widths (R, D) with the waves around that each ring has room for: two more from each
+    ring to the next, counted from its pole.
+    """
+    waves = np.fft.rfft(rings, axis=1)
+    number = np.arange(1, len(rings) + 1)
+    room = 2 * np.minimum(number, number[::-1])
+    waves[np.arange(waves.shape[1]) > room[:, None]] = 0.0
+    return np.fft.irfft(waves, rings.shape[1], axis=1)
 
 
 def _outer(size: F64, axis: F64) -> F64:
