@@ -140,7 +140,7 @@ def test_one_command_builds_a_model_of_one_raw_bone(
         (["bone.ply", "--leave-out", "3"], "--leave-out must hold indices 0..0"),
         (["bone.ply"], "bone.ply: needed a whole bone"),
         (["none.ply"], "found no file"),
-        (["bone.ply", "--bone", "tibia", "--template", "femur.npz"], "--template must be a model"),
+        (["bone.ply", "--bone", "tibia", "--template", "femur.npz"], "needed a model of the tibia"),
     ],
 )
 def test_wrong_input_leaves_nothing_behind(
@@ -148,7 +148,7 @@ def test_wrong_input_leaves_nothing_behind(
 ) -> None:
     write_ply(
         tmp_path / "bone.ply",
-        Mesh(vertices=toy.vertices.astype(np.float32), faces=toy.faces.astype(np.int32)),
+        Mesh(vertices=(3.0 * toy.vertices).astype(np.float32), faces=toy.faces.astype(np.int32)),
     )
     osteoform.load_model(bone="femur").save(tmp_path / "femur.npz")
     given = [str(tmp_path / word) if "." in word else word for word in words]

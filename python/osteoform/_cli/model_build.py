@@ -152,8 +152,6 @@ def _from_raw(
     from osteoform.modeling.repair import length_of, read_bone
 
     model = load_model(template, bone=bone)
-    if model.bone != bone:
-        raise InputError(f"--template must be a model of the {bone}, found one of the {model.bone}")
     length_mm = length_of(model.mean.astype(np.float64))
     with progress("reading", 3 * len(paths)) as step:
         bones = []
