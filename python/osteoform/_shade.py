@@ -22,17 +22,20 @@ _WRAP = 0.22  # light bleeds round the edge of translucent things
 _GLOSS, _GLOSS_STRENGTH = 26.0, 0.055
 _HOLLOWS_MM = (1.2, 4.0, 11.0)  # widths of the hollows that keep light out
 _HOLLOW_STRENGTH = 0.55
-_HAZE, _HAZE_MM = 0.82, (95.0, 190.0)
+_HAZE, _HAZE_MM = 0.85, 80.0  # at most, and how soon
 _ROUNDING = 0.75  # of Phong tessellation, as its authors set it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """What a picture shows: the point in its middle (3,) [mm], its size and its scale."""
+    """What a picture shows: the point in its middle (3,) [mm], its size and its scale; and how far
+    behind the nearest point things are seen clearly, before haze hides them.
+    """
 
     center: F64 = field(repr=False)
     size_px: tuple[int, int]
     pixel_mm: float
+    clear_mm: float = np.inf
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def shade(mesh: Mesh, colours: NDArray[np.floating], camera: Camera, frame: Fram
     per_vertex = np.broadcast_to(np.asarray(colours, np.float64), mesh.vertices.shape)
     seen = _visible(mesh, per_vertex, camera, frame, width, height)
     rgba = np.zeros((height * width, 4), np.float32)
-    rgba[seen.mask, :3] = _lit(seen, _openness(seen, frame))
+    rgba[seen.mask, :3] = _lit(seen, _openness(seen, frame), frame)
     rgba[seen.mask, 3] = 1.0
     return np.asarray(_blocks(rgba, frame), np.float32)
 
@@ -132,7 +135,7 @@ def _blocks(pixels: NDArray[np.floating], frame: Frame) -> NDArray[np.floating]:
     return np.asarray(split.mean(axis=(1, 3)))
 
 
-def _lit(seen: _Surface, openness: F64) -> F64:
+def _lit(seen: _Surface, openness: F64, frame: Frame) -> F64:
     key, fill = (light / np.linalg.norm(light) for light in (_KEY, _FILL))
     half = key + [0.0, 0.0, 1.0]
     half /= np.linalg.norm(half)
@@ -143,17 +146,17 @@ def _lit(seen: _Surface, openness: F64) -> F64:
     rim = 0.45 + 0.55 * np.clip(facing / 0.45, 0.0, 1.0) ** 0.8
     light = (_AMBIENT + _KEY_STRENGTH * wrapped + _FILL_STRENGTH * sideways) * openness * rim
     linear = seen.colour * light[:, None] + (_GLOSS_STRENGTH * gloss * openness)[:, None]
-    haze = _haze(seen.depth)[:, None]
+    haze = _haze(seen.depth, frame.clear_mm)[:, None]
     linear = linear * (1.0 - haze) + haze
     return np.asarray(np.clip(linear, 0.0, 1.0) ** (1.0 / _GAMMA))
 
 
-def _haze(depth: F64) -> F64:
+def _haze(depth: F64, clear_mm: float) -> F64:
     """Share of white in what lies far behind the nearest point: seen along the shaft, the other
     end of a bone must not be taken for this one.
     """
     behind = depth.max(initial=-np.inf) - depth
-    return np.asarray(_HAZE * np.clip((behind - _HAZE_MM[0]) / (_HAZE_MM[1] - _HAZE_MM[0]), 0, 1))
+    return np.asarray(_HAZE * np.clip((behind - clear_mm) / _HAZE_MM, 0.0, 1.0))
 
 
 def rounded(mesh: Mesh, colours: NDArray[np.floating]) -> tuple[Mesh, F64]:

@@ -33,6 +33,7 @@ INK, GREY, HAIRLINE = (38, 40, 44), (110, 114, 120), (205, 207, 210)
 TITLE_PX, HEADING_PX, TEXT_PX = 34, 23, 18
 _MARGIN_SHARE = 0.025  # white around a bone, of its longest side
 _PAPER_PX = 48
+_CLEAR_MM = 45.0  # of an end seen along the shaft: femoral head to lesser trochanter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,7 @@ def portrait(painted: Painted, camera: Camera, extent: Extent, pixel_mm: float) 
         center=0.5 * (extent.low + extent.high),
         size_px=(max(1, round(width_mm / pixel_mm)), max(1, round(height_mm / pixel_mm))),
         pixel_mm=pixel_mm,
+        clear_mm=_CLEAR_MM if camera in ENDS else np.inf,
     )
     mesh, colours = rounded(painted.mesh, painted.colours)
     return Image.fromarray(over_white(shade(mesh, colours, camera, frame)))

@@ -63,7 +63,7 @@ def gap_sheet(gap: MeanGap, *, name: str, origin: str, progress: Tick | None = N
         "gap": Painted(mesh=gap.atlas, colours=signed_colours(gap.signed_mm / limit)),
     }
     pixel_mm = _scale(extent, SIDES * 3, height_px=880, width_px=2100)
-    zoom = 0.8 * _end_zoom(extent)
+    zoom = max(1.0, 0.8 * _end_zoom(extent))
 
     def group(view: Camera, scale: float) -> Picture:
         panels = [
@@ -104,8 +104,8 @@ def model_sheet(model: ShapeModel, *, num_modes: int = 4, progress: Tick | None 
 def _mean_block(draw: _Painter, mean: Mesh, inadequacy_mm: F64) -> Picture:
     extent = Extent.of([mean])
     pixel_mm = _scale(extent, SIDES * 2, height_px=820, width_px=1500)
-    limit = nice_limit(inadequacy_mm)
-    zoom = 0.7 * _end_zoom(extent)
+    limit = nice_limit(1.4 * inadequacy_mm)  # the darkest colours hide the form
+    zoom = max(1.0, 0.7 * _end_zoom(extent))
 
     def four(painted: Painted, title: str) -> Picture:
         panels = [draw.captioned(painted, view, extent, pixel_mm) for view in SIDES]
@@ -115,7 +115,7 @@ def _mean_block(draw: _Painter, mean: Mesh, inadequacy_mm: F64) -> Picture:
     unknown = Painted(mesh=mean, colours=colours(inadequacy_mm / limit))
     ends = [draw.captioned(plain, view, extent, pixel_mm / zoom) for view in ENDS]
     column = sheets.down([*ends, _scale_bars(pixel_mm, zoom)], gap_px=30, align="middle")
-    labels = [f"{limit * k / 4:.2g}" for k in range(5)]
+    labels = [f"{limit * k / 4:.3g}" for k in range(5)]
     bar = sheets.colour_bar(colours(_RAMP), labels, "sd [mm]")
     parts = [four(plain, "mean"), column, four(unknown, "what it cannot express"), bar]
     return sheets.across(parts, gap_px=48, align="middle")

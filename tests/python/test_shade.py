@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -70,12 +72,15 @@ def test_hollows_are_dark() -> None:
     assert under[far][0] == pytest.approx(alone[far][0], abs=0.02)
 
 
-def test_the_far_end_of_a_long_bone_is_pale() -> None:
-    far = ellipsoid((0.0, 400.0, 0.0), 28.0)
-    image = shade(_together(BALL, far), np.array(IVORY), FRONT, _frame())
-    assert image[30, 55, 3] == 1.0
-    assert image[30, 55, :3].min() > 0.85
-    assert image[30, 45, :3].max() < 0.85
+def test_the_far_end_of_a_long_bone_is_pale_where_asked() -> None:
+    both = _together(BALL, ellipsoid((0.0, 400.0, 0.0), 28.0))
+    plain = shade(both, np.array(IVORY), FRONT, _frame())
+    hazy = shade(both, np.array(IVORY), FRONT, replace(_frame(), clear_mm=45.0))
+    far, near = (30, 55), (30, 30)
+    assert plain[far][3] == hazy[far][3] == 1.0
+    assert hazy[far][:3].min() > 0.85
+    assert plain[far][:3].max() < 0.85
+    np.testing.assert_array_equal(plain[near], hazy[near])
 
 
 def test_a_rounded_ball_is_rounder_and_still_closed() -> None:
