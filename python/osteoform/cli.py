@@ -7,6 +7,7 @@ import typer
 from osteoform._cli.console import CommandGroup, stdout
 from osteoform._cli.evaluate import evaluate
 from osteoform._cli.model import atlas_build, build, info
+from osteoform._cli.model_files import export_model, import_model
 from osteoform._cli.reconstruct import detect, reconstruct
 from osteoform._cli.simulate import demo, simulate
 from osteoform._cli.train import train
@@ -30,6 +31,8 @@ app.command()(evaluate)
 app.add_typer(model_app, name="model")
 model_app.command("build")(build)
 model_app.command("info")(info)
+model_app.command("import")(import_model)
+model_app.command("export")(export_model)
 app.command()(train)
 app.add_typer(atlas_app, name="atlas")
 atlas_app.command("build")(atlas_build)

@@ -7,13 +7,19 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from osteoform._distance import distances_to_surface
 from osteoform._errors import InputError
 from osteoform._placement import Placement, place_model
 from osteoform._shape_model import ShapeModel
 from osteoform._types import F64, I32, Mesh, Side
 from osteoform.io.meshes import is_closed
 from osteoform.modeling.build import assemble_model, build_model
-from osteoform.modeling.carry import Carrier, carrier_of_mesh, carrier_of_template
+from osteoform.modeling.carry import (
+    Carrier,
+    carrier_of_mesh,
+    carrier_of_template,
+    deform_template,
+)
 from osteoform.modeling.formats.points import PointModel, PointShapes
 from osteoform.modeling.inadequacy import Progress
 from osteoform.modeling.kernel_modes import KernelOptions, kernel_modes
@@ -25,6 +31,8 @@ _MIRROR = np.array([-1.0, 1.0, 1.0])
 _SIZE_RATIOS = (0.6, 1.7)
 _MARK_MM = 0.5
 _OTHER_SIDE = 0.7
+_NUM_POINTS = 400
+_NUM_MODES = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,9 +136,7 @@ def _adopt_model(
         num_pca=num_learned,
         origin=origin,
     )
-    return Adopted(
-        model=model, placement_rms_mm=placement.rms_mm, carried=source.faces is None
-    )
+    return Adopted(model=model, placement_rms_mm=placement.rms_mm, carried=source.faces is None)
 
 
 def _adopt_shapes(
@@ -174,8 +180,6 @@ def _carrier_of_surface(shapes: F64, surface: Mesh) -> Carrier:
     mean = shapes.mean(axis=0)
     size = float(np.ptp(surface.vertices, axis=0).max())
     best, best_rms = shapes[0], np.inf
-    from osteoform._distance import distances_to_surface
-
     for candidate in (*shapes, mean):
         rms = float(np.sqrt(np.mean(np.square(distances_to_surface(candidate, surface)))))
         if rms < best_rms:
@@ -207,15 +211,27 @@ def _place(template: ShapeModel, mean: F64, faces: I32 | None, side: Side) -> Pl
             "long: another unit, or another bone?"
         )
     mesh = _points_as_mesh(mean) if faces is None else _mesh(mean, faces)
-    placement = place_model(template, mesh, side="right")
-    flipped = Mesh(vertices=mesh.vertices * np.float32(_MIRROR), faces=mesh.faces[:, ::-1].copy())
-    other = place_model(replace(template), flipped, side="right")
-    if other.rms_mm < _OTHER_SIDE * placement.rms_mm:
+    frame = place_model(template, mesh, side="right").mesh_from_bone
+    return Placement(mesh_from_bone=frame, rms_mm=_check_side(template, frame, mean, side))
+
+
+def _check_side(template: ShapeModel, frame: F64, mean: F64, side: Side) -> float:
+    """How far points are from the template after a few modes [mm RMS]; an error if they lie much
+    nearer when mirrored. Bones that look alike on both sides pass.
+    """
+    leading = template.truncated(min(template.num_pca, _NUM_MODES))
+    points = (mean - frame[:3, 3]) @ frame[:3, :3]
+    points = points[:: max(1, len(points) // _NUM_POINTS)]
+    _, rms_mm = deform_template(leading, points)
+    # A bone of the other side has been placed upside down or back to front, or merely mirrored.
+    turns = [np.array(signs) for signs in ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))]
+    other_mm = min(deform_template(leading, points * _MIRROR * turn)[1] for turn in turns)
+    if other_mm < _OTHER_SIDE * rms_mm:
         raise InputError(
-            f"needed a {side} {template.bone}, found the other side: {placement.rms_mm:.1f} mm "
-            f"RMS from the template, mirrored {other.rms_mm:.1f}"
+            f"needed a {side} {template.bone}, found the other side: {rms_mm:.1f} mm RMS from "
+            f"the template, and mirrored {other_mm:.1f}"
         )
-    return placement
+    return rms_mm
 
 
 def _points_as_mesh(points: F64) -> Mesh:

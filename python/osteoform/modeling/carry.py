@@ -61,7 +61,8 @@ def carrier_of_template(points: F64, template: ShapeModel) -> Carrier:
     The template's modes bring its surface near the points (closest points, alternating with
     coefficients and a similarity); the spline does the rest.
     """
-    return carrier_of_mesh(points, _deformed(template, points))
+    surface, _ = deform_template(template, points)
+    return carrier_of_mesh(points, surface)
 
 
 def spline_weights(centers: F64, points: F64, *, spare_mm: float = _SPARE_MM) -> F64:
@@ -84,7 +85,14 @@ def spline_weights(centers: F64, points: F64, *, spare_mm: float = _SPARE_MM) ->
     return np.ascontiguousarray(np.linalg.solve(system, wanted.T)[:count].T)
 
 
-def _deformed(template: ShapeModel, points: F64) -> Mesh:
+def deform_template(template: ShapeModel, points: F64) -> tuple[Mesh, float]:
+    """The template brought to points (P, 3) that lie near it, and how far they then are from it.
+
+    Returns
+    -------
+    mesh, rms_mm
+        In the frame of the points; root mean square distance of the points to it [mm].
+    """
     faces = template.faces
     mean = template.mean.astype(np.float64)
     modes = template.modes.astype(np.float64)
@@ -102,7 +110,9 @@ def _deformed(template: ShapeModel, points: F64) -> Mesh:
         b = np.linalg.solve(normal, basis @ target)
         vertices = pose.apply(mean + np.tensordot(b, modes, axes=1))
         mean, modes = pose.apply(mean), pose.scale * modes @ pose.rotation.T
-    return Mesh(vertices=vertices.astype(np.float32), faces=faces)
+    surface = Mesh(vertices=vertices.astype(np.float32), faces=faces)
+    _, distances_mm, _ = _tree(surface).find(points)
+    return surface, float(np.sqrt(np.mean(np.square(distances_mm))))
 
 
 def _tree(mesh: Mesh) -> ClosestPointTree:

@@ -84,11 +84,9 @@ def read_array_pickle(data: bytes) -> dict[str, NDArray[Any]]:
         The pickle asks for code, is damaged or truncated, or is no dictionary of arrays.
     """
     try:
-        content = _Unpickler(BytesIO(data)).load()
+        content = dict(_Unpickler(BytesIO(data)).load())
     except Exception as error:  # noqa: BLE001 - a damaged pickle raises anything
         raise ValueError(f"cannot be read as a pickle of arrays: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"needed a dictionary of arrays, found {type(content).__name__}")
     return {
         name: entry.values
         for name, entry in content.items()

@@ -118,9 +118,7 @@ def _model_path(tree: Tree) -> str:
 
 def _basis_is_scaled(tree: Tree, at: str) -> bool:
     """Whether the standard deviation is inside the basis: version 0.8 alone."""
-    major, minor = (
-        _integer(tree, f"/version/{part}") for part in ("majorVersion", "minorVersion")
-    )
+    major, minor = (_integer(tree, f"/version/{part}") for part in ("majorVersion", "minorVersion"))
     if major is None and minor is None:
         name = tree.attribute(f"{at}/representer", "name")
         if name in _VTK_REPRESENTERS:
