@@ -53,7 +53,7 @@ def point_model(tree: Tree) -> PointModel:
     modes = basis if scaled else basis * np.sqrt(variance)
     return PointModel(
         mean=mean.reshape(-1, 3),
-        modes=np.ascontiguousarray(modes.T).reshape(variance.size, -1, 3),
+        modes=np.ascontiguousarray(modes.T).reshape(variance.size, mean.size // 3, 3),
         faces=_faces(tree, at, mean.size // 3),
         inadequacy_mm=_noise_mm(tree, at, mean.size // 3),
     )
@@ -190,8 +190,9 @@ def _integer(tree: Tree, path: str) -> int | None:
 
 
 def _vector(tree: Tree, path: str) -> F64:
-    values = _array(tree, path)
-    if values.ndim != 1 and values.size != max(values.shape, default=0):
+    """A vector, which some writers store as one row or one column."""
+    values: F64 = _array(tree, path)
+    if values.size != max(values.shape, default=0):
         raise InputError(f"{path} must be a vector, found the shape {values.shape}")
     return values.reshape(-1)
 
