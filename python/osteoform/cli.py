@@ -9,6 +9,7 @@ from osteoform._cli.evaluate import evaluate
 from osteoform._cli.fetch import fetch
 from osteoform._cli.model import atlas_build, info
 from osteoform._cli.model_build import build
+from osteoform._cli.model_files import export_model, import_model
 from osteoform._cli.reconstruct import detect, reconstruct
 from osteoform._cli.show import atlas_show, atlas_table, model_show
 from osteoform._cli.simulate import demo, simulate
@@ -37,6 +38,8 @@ model_app.command("build")(build)
 model_app.command("info")(info)
 model_app.command("show")(model_show)
 model_app.command("fetch")(fetch)
+model_app.command("import")(import_model)
+model_app.command("export")(export_model)
 app.command()(train)
 app.add_typer(atlas_app, name="atlas")
 atlas_app.command("build")(atlas_build)

@@ -1,0 +1,1 @@
+"""Shape models in other people's files: one module per format."""
