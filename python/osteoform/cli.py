@@ -7,6 +7,7 @@ import typer
 from osteoform._cli.console import CommandGroup, stdout
 from osteoform._cli.evaluate import evaluate
 from osteoform._cli.fetch import fetch
+from osteoform._cli.measure import measure
 from osteoform._cli.model import atlas_build, info
 from osteoform._cli.model_build import build
 from osteoform._cli.model_files import export_model, import_model
@@ -36,6 +37,7 @@ app.command()(evaluate)
 app.add_typer(model_app, name="model")
 model_app.command("build")(build)
 model_app.command("info")(info)
+model_app.command("measure")(measure)
 model_app.command("show")(model_show)
 model_app.command("fetch")(fetch)
 model_app.command("import")(import_model)

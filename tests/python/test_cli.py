@@ -30,6 +30,7 @@ COMMANDS = [
     ["train"],
     ["model", "build"],
     ["model", "info"],
+    ["model", "measure"],
     ["model", "fetch"],
     ["model", "show"],
     ["atlas", "build"],

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from osteoform._types import F64
+from osteoform._models import load_model
+from osteoform._placement import place_model
+from osteoform._trial import mirrored
+from osteoform._types import F64, Mesh, Side
 from osteoform.atlas._measure_fibula import measure_fibula
 from osteoform.atlas._measure_patella import measure_patella
 from osteoform.atlas._measure_tibia import measure_tibia
+from osteoform.atlas._table import load_table
 from osteoform.modeling.features import define_features
 from osteoform.modeling.sections import height_segments, level_section
 from osteoform.modeling.surface import Surface
@@ -85,3 +90,40 @@ MEASURERS: dict[str, Callable[[ArrayLike, ArrayLike], dict[str, float]]] = {
     "tibia": measure_tibia,
     "patella": measure_patella,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One parameter of one bone beside the atlas; `z` is in standard deviations from the mean."""
+
+    name: str
+    unit: str
+    value: float
+    mean: float
+    sd: float
+    z: float
+
+
+def measure_mesh(mesh: Mesh, bone: str, *, side: Side) -> tuple[Measured, ...]:
+    """Measure a whole bone in any axes [mm] by the parameters of the atlas.
+
+    Raises
+    ------
+    InputError
+        The mesh is not a whole bone of this kind, or a feature cannot be found on it.
+    """
+    placed = place_model(load_model(bone), mesh, side=side).to_bone(mesh)
+    right = placed if side == "right" else mirrored(placed)
+    found = MEASURERS[bone](right.vertices.astype(np.float64), right.faces)
+    return tuple(
+        Measured(
+            name=p.name,
+            unit=p.unit,
+            value=found[p.name],
+            mean=p.mean,
+            sd=p.sd,
+            z=(found[p.name] - p.mean) / p.sd,
+        )
+        for p in load_table(bone).parameters
+        if p.name in found
+    )
