@@ -1,0 +1,166 @@
+"""The bones of one leg: where joints put them, and what neighbours say of a lost bone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import osteoform
+from osteoform._core import FitStatus
+from osteoform._leg import (
+    anatomical_frame,
+    joints,
+    leg_poses,
+    points_of,
+    rotation,
+    size_deviation,
+    size_loadings,
+    size_mm,
+    with_size,
+)
+from osteoform._neighbours import expected_bones, lost_bones, misplaced_bones
+from osteoform._result import BoneReconstruction
+from osteoform._shape_model import ShapeModel
+from osteoform._types import BONES, F64, Detection, Mesh, Side
+from osteoform.demo import demonstrate
+
+MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, ShapeModel]:
+    return {bone: osteoform.load_model(bone=bone) for bone in BONES}
+
+
+def found_leg(
+    models: Mapping[str, ShapeModel], *, side: Side, flexion_deg: float
+) -> dict[str, BoneReconstruction]:
+    """A leg of mean bones somewhere in the world, as if it had been reconstructed."""
+    shapes = {bone: np.zeros(model.num_modes) for bone, model in models.items()}
+    poses = leg_poses(models, shapes, flexion_rad=np.deg2rad(flexion_deg))
+    world = np.eye(4)
+    world[:3, :3] = rotation(np.array([0.2, -0.3, 0.4]))
+    world[:3, 3] = 12.0, -40.0, 300.0
+    if side == "left":
+        poses = {bone: MIRROR @ pose @ MIRROR for bone, pose in poses.items()}
+    return {bone: _found(models[bone], world @ pose, side) for bone, pose in poses.items()}
+
+
+def _found(model: ShapeModel, pose: F64, side: Side) -> BoneReconstruction:
+    return BoneReconstruction(
+        bone=model.bone,
+        side=side,
+        status=FitStatus.CONVERGED,
+        confidence=0.8,
+        mesh=Mesh(vertices=model.mean, faces=model.faces),
+        world_from_bone=pose,
+        b=np.zeros(model.num_modes),
+        vertex_sd_mm=np.zeros(0, np.float32),
+        corrections=np.zeros((0, 6)),
+        boundary_rms_mm=0.5,
+        boundary_found=0.9,
+        match_quality=1.0,
+        num_matched=10.0,
+        iterations=5,
+        detections=(Detection.empty(model.bone, len(model.point_names)),),
+        silhouette_px=(),
+        boundary_px=(),
+    )
+
+
+def test_a_straight_leg_stands_as_legs_do(models: dict[str, ShapeModel]) -> None:
+    shapes = {bone: np.zeros(model.num_modes) for bone, model in models.items()}
+    poses = leg_poses(models, shapes)
+    surface = {b: m.mean @ poses[b][:3, :3].T + poses[b][:3, 3] for b, m in models.items()}
+    gap = surface["femur"][:, 2].min() - np.percentile(surface["tibia"][:, 2], 99.5)
+    assert -6.0 < gap < 8.0  # the spines reach into the notch
+    assert surface["fibula"][:, 0].mean() < surface["tibia"][:, 0].mean()
+    assert surface["patella"][:, 1].max() < surface["femur"][:, 1].mean()
+    assert surface["fibula"][:, 2].min() < surface["tibia"][:, 2].min() + 5.0
+
+
+def test_bending_the_knee_turns_the_shank_backwards(models: dict[str, ShapeModel]) -> None:
+    shapes = {bone: np.zeros(model.num_modes) for bone, model in models.items()}
+    straight = leg_poses(models, shapes)["tibia"]
+    bent = leg_poses(models, shapes, flexion_rad=np.pi / 2)["tibia"]
+    assert bent[1, 3] > straight[1, 3] + 100.0
+    turn = bent[:3, :3] @ straight[:3, :3].T
+    assert np.rad2deg(np.arccos((np.trace(turn) - 1) / 2)) == pytest.approx(90.0, abs=1e-6)
+
+
+def test_a_bone_of_a_wanted_size_has_it(models: dict[str, ShapeModel]) -> None:
+    model = models["tibia"]
+    b = np.random.default_rng(3).standard_normal(model.num_modes)
+    large = with_size(model, b, 1.5)
+    assert size_deviation(model, large) == pytest.approx(1.5)
+    assert size_deviation(model, large) - size_deviation(model, b) != 0.0
+    assert size_mm("tibia", points_of(model, large)) > size_mm(
+        "tibia", points_of(model, with_size(model, b, -1.5))
+    )
+    assert set(size_loadings()) == set(BONES)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("lost", BONES)
+@pytest.mark.parametrize("flexion_deg", [3.0, 50.0])
+def test_neighbours_tell_where_a_lost_bone_is(
+    models: dict[str, ShapeModel], side: Side, lost: str, flexion_deg: float
+) -> None:
+    found = found_leg(models, side=side, flexion_deg=flexion_deg)
+    assert lost_bones(found, models, side=side) == ()
+    truth = found[lost].world_from_bone
+    found[lost] = replace(found[lost], world_from_bone=np.eye(4)).rejected()
+    assert lost_bones(found, models, side=side) == (lost,)
+    expected = list(expected_bones(lost, found, models, side=side))
+    off = [np.linalg.norm(e.world_from_bone[:3, 3] - truth[:3, 3]) for e in expected]
+    told = lost in ("fibula", "patella") or flexion_deg < 10  # the hip tells no flexion
+    assert min(off) < (10.0 if told else 60.0)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_bone_where_it_cannot_be_is_misplaced(models: dict[str, ShapeModel], side: Side) -> None:
+    found = found_leg(models, side=side, flexion_deg=20.0)
+    moved = found["fibula"].world_from_bone.copy()
+    moved[:3, 3] += 30.0
+    found["fibula"] = replace(found["fibula"], world_from_bone=moved, confidence=0.7)
+    assert misplaced_bones(found, models, side=side) == ("fibula",)
+
+
+def test_an_expected_bone_lies_in_its_box(models: dict[str, ShapeModel]) -> None:
+    found = found_leg(models, side="left", flexion_deg=5.0)
+    view = osteoform.XrayView(
+        name="ap",
+        pixels=np.zeros((64, 64), np.float32),
+        geometry=osteoform.standard_views(
+            "cone", ("ap",), center=found["tibia"].world_from_bone[:3, 3]
+        )["ap"],
+    )
+    found["fibula"] = found["fibula"].rejected()
+    [expected] = expected_bones("fibula", found, models, side="left")
+    box, seen = expected.box_px(view), expected.detection(view)
+    assert (seen.points_px >= box[:2] - 1.0).all()
+    assert (seen.points_px <= box[2:] + 1.0).all()
+    assert (seen.sigma_px > 1.0).all()
+
+
+def test_frames_do_not_depend_on_the_model_s_axes(models: dict[str, ShapeModel]) -> None:
+    points = points_of(models["femur"], np.zeros(models["femur"].num_modes))
+    turn = rotation(np.array([0.1, 0.2, -0.3]))
+    turned = {name: turn @ point + 5.0 for name, point in points.items()}
+    frame = anatomical_frame("femur", turned)
+    np.testing.assert_allclose(
+        frame[:3, :3], turn @ anatomical_frame("femur", points)[:3, :3], atol=1e-12
+    )
+    assert set(joints()) | {"femur"} == set(BONES)
+
+
+def test_a_whole_leg_comes_back(models: dict[str, ShapeModel]) -> None:
+    pytest.importorskip("onnxruntime")
+    shown = demonstrate(models, side="right", seed=5)
+    for bone, truth in shown.truth.items():
+        result = shown.reconstruction.bones[bone]
+        assert result.status is not FitStatus.NOT_FOUND, bone
+        assert truth.error.mean_mm < 2.5, bone
