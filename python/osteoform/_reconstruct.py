@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from osteoform import _core
-from osteoform._core import FitOptions, FitStatus, InputError
-from osteoform._crop import read_crop
+from osteoform._core import FitOptions, InputError
+from osteoform._fit_bones import POLARITIES, BoneFitter, Reading
 from osteoform._models import load_model
-from osteoform._neighbours import (
-    expected_bones,
-    lost_bones,
-    misplaced_bones,
-)
 from osteoform._polarity import read_with_polarity, with_polarity
-from osteoform._result import BoneReconstruction, Reconstruction
+from osteoform._result import Reconstruction
+from osteoform._second_look import look_again
 from osteoform._shape_model import ShapeModel
-from osteoform._types import BONES, F64, Detection, Detector, Mesh, Side, XrayView
+from osteoform._types import BONES, F64, Detection, Detector, Side, XrayView
 from osteoform.io.images import check_pixels
 
-_POLARITIES = {
-    "dark_is_dense": _core.Polarity.DARK_IS_DENSE,
-    "bright_is_dense": _core.Polarity.BRIGHT_IS_DENSE,
-}
-_RMS_SCALE_MM = 3.0
-_GOOD_CONFIDENCE = 0.7  # of a bone that need not be looked for any further
-
-Reading = Mapping[str, Detection]
+_MAX_THREADS = 16
 
 
 def reconstruct(
@@ -65,7 +54,7 @@ def reconstruct(
     starts
         Per bone the pose (4, 4) world from bone to start from, instead of features alone.
     options
-        How to fit; defaults that work if left out.
+        How to fit; defaults that work, on all processors, if left out.
 
     Returns
     -------
@@ -99,41 +88,21 @@ def reconstruct(
     )
     clock.lap("detect")
 
-    def fit(
-        bone: str, start: F64 | None, readings: Sequence[Sequence[Reading]]
-    ) -> BoneReconstruction:
-        fitted = _core.fit_bone(
-            model=shapes[bone].core(side),
-            views=[view.geometry for view in checked],
-            pixels=[view.pixels for view in checked],
-            polarities=[_POLARITIES[view.polarity or "dark_is_dense"] for view in checked],
-            readings=[
-                [_core_features(reading[bone]) for reading in of_view] for of_view in readings
-            ],
-            start=start,
-            options=options or FitOptions(),
-        )
-        clock.add_stages(bone, fitted.times)
-        return _wrap(bone, side, shapes[bone], fitted, readings)
-
-    found = {bone: fit(bone, _start_of(bone, starts), readings[bone]) for bone in bones}
+    fitter = BoneFitter(
+        side=side, models=shapes, views=checked, options=options or _default_options()
+    )
+    found = fitter.fit_all({bone: (readings[bone], _start_of(bone, starts)) for bone in bones})
     clock.lap("fit")
 
-    tried: set[str] = set()
-    while lost := [b for b in lost_bones(found, shapes, side=side) if b not in tried]:
-        bone = lost[0]
-        tried.add(bone)
-        if bone in misplaced_bones(found, shapes, side=side):
-            found[bone] = found[bone].rejected()
-        for seen in _second_looks(bone, found, shapes, side, checked, detector):
-            again = found | {bone: fit(bone, None, seen)}
-            better = again[bone].confidence > found[bone].confidence
-            if better and bone not in lost_bones(again, shapes, side=side):
-                found = again
-            if found[bone].confidence > _GOOD_CONFIDENCE:
-                break
+    found = look_again(found, fitter, detector)
     clock.lap("neighbours")
+    clock.add(fitter.timings_ms)
     return Reconstruction(bones=found, timings_ms=clock.finish())
+
+
+def _default_options() -> FitOptions:
+    """The core's, on all processors: the result does not depend on their number."""
+    return FitOptions(num_threads=min(os.cpu_count() or 1, _MAX_THREADS))
 
 
 class _Clock:
@@ -148,10 +117,8 @@ class _Clock:
         self._times[stage] = 1e3 * (now - self._last)
         self._last = now
 
-    def add_stages(self, bone: str, times: _core.StageTimes) -> None:
-        for stage in ("match", "prepare", "search", "solve", "summary"):
-            name = f"{bone}.{stage}"
-            self._times[name] = self._times.get(name, 0.0) + getattr(times, f"{stage}_ms")
+    def add(self, times_ms: Mapping[str, float]) -> None:
+        self._times |= times_ms
 
     def finish(self) -> dict[str, float]:
         return {**self._times, "total": 1e3 * (time.perf_counter() - self._start)}
@@ -168,9 +135,9 @@ def _check_views(views: Sequence[XrayView]) -> list[XrayView]:
             pixels = check_pixels(np.asarray(view.pixels), f"views[{i}].pixels")
         except ValueError as error:
             raise InputError(str(error)) from None
-        if view.polarity not in (None, *_POLARITIES):
+        if view.polarity not in (None, *POLARITIES):
             raise InputError(
-                f"views[{i}].polarity must be None or one of {tuple(_POLARITIES)}, "
+                f"views[{i}].polarity must be None or one of {tuple(POLARITIES)}, "
                 f"found {view.polarity!r}"
             )
         checked.append(replace(view, pixels=pixels))
@@ -243,26 +210,6 @@ def _readings_of(
     return readings or [{bone: Detection.empty(bone, num_points)}]
 
 
-def _second_looks(
-    bone: str,
-    found: Mapping[str, BoneReconstruction],
-    shapes: Mapping[str, ShapeModel],
-    side: Side,
-    views: Sequence[XrayView],
-    detector: Detector | None,
-) -> Iterator[list[list[Reading]]]:
-    """Readings for a bone whose neighbours tell where to look closer, and what they expect."""
-    for expected in expected_bones(bone, found, shapes, side=side):
-        told: list[list[Reading]] = [[{bone: expected.detection(view)}] for view in views]
-        if detector is not None:
-            boxes = [expected.box_px(view) for view in views]
-            yield [
-                read_crop(view, box, detector, side=side, bone=bone) or of_view
-                for view, box, of_view in zip(views, boxes, told, strict=True)
-            ]
-        yield told
-
-
 def _start_of(bone: str, starts: Mapping[str, ArrayLike] | None) -> F64 | None:
     start = (starts or {}).get(bone)
     if start is None:
@@ -271,49 +218,3 @@ def _start_of(bone: str, starts: Mapping[str, ArrayLike] | None) -> F64 | None:
     if matrix.shape != (4, 4):
         raise InputError(f"starts[{bone!r}] must have shape (4, 4), found {matrix.shape}")
     return matrix
-
-
-def _core_features(detection: Detection) -> _core.ViewFeatures:
-    return _core.ViewFeatures(
-        points_px=detection.points_px,
-        sigma_px=detection.sigma_px,
-        class_probability=detection.class_probability,
-        ellipse_ids=detection.ellipse_ids,
-        ellipse_center_px=detection.ellipse_center_px,
-        ellipse_shape_px2=detection.ellipse_shape_px2,
-        ellipse_sigma_px=detection.ellipse_sigma_px,
-    )
-
-
-def _wrap(
-    bone: str,
-    side: Side,
-    model: ShapeModel,
-    fit: _core.BoneFit,
-    readings: Sequence[Sequence[Reading]],
-) -> BoneReconstruction:
-    faces = model.faces if side == "right" else np.ascontiguousarray(model.faces[:, ::-1])
-    found = fit.status is not FitStatus.NOT_FOUND
-    rms = fit.boundary_rms_mm
-    agreement = float(np.exp(-((rms / _RMS_SCALE_MM) ** 2))) if np.isfinite(rms) else 0.0
-    return BoneReconstruction(
-        bone=bone,
-        side=side,
-        status=fit.status,
-        confidence=fit.boundary_found * agreement if found else 0.0,
-        mesh=Mesh(vertices=fit.vertices, faces=faces),
-        world_from_bone=fit.world_from_bone,
-        b=fit.b,
-        vertex_sd_mm=fit.vertex_sd_mm,
-        corrections=fit.corrections,
-        boundary_rms_mm=rms if found else float("nan"),
-        boundary_found=fit.boundary_found if found else 0.0,
-        match_quality=fit.match_quality,
-        num_matched=fit.num_matched,
-        iterations=fit.iterations,
-        detections=tuple(
-            of_view[taken][bone] for of_view, taken in zip(readings, fit.readings, strict=True)
-        ),
-        silhouette_px=tuple(fit.silhouette_px),
-        boundary_px=tuple(fit.boundary_px),
-    )

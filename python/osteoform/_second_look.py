@@ -1,0 +1,52 @@
+"""A second look for bones that were lost, where the others of their leg say they must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from osteoform._crop import read_crop
+from osteoform._fit_bones import BoneFitter, Reading
+from osteoform._neighbours import expected_bones, lost_bones, misplaced_bones
+from osteoform._result import BoneReconstruction
+from osteoform._types import Detector
+
+_GOOD_CONFIDENCE = 0.7  # of a bone that need not be looked for any further
+
+
+def look_again(
+    found: Mapping[str, BoneReconstruction], fitter: BoneFitter, detector: Detector | None
+) -> dict[str, BoneReconstruction]:
+    """Look for every lost bone once more; what still cannot be is not found."""
+    side, models = fitter.side, fitter.models
+    best, tried = dict(found), set[str]()
+    while lost := [b for b in lost_bones(best, models, side=side) if b not in tried]:
+        bone = lost[0]
+        tried.add(bone)
+        if bone in misplaced_bones(best, models, side=side):
+            best[bone] = best[bone].rejected()
+        for readings in _second_readings(bone, best, fitter, detector):
+            again = best | {bone: fitter.fit(bone, readings)}
+            better = again[bone].confidence > best[bone].confidence
+            if better and bone not in lost_bones(again, models, side=side):
+                best = again
+            if best[bone].confidence > _GOOD_CONFIDENCE:
+                break
+    return best
+
+
+def _second_readings(
+    bone: str,
+    found: Mapping[str, BoneReconstruction],
+    fitter: BoneFitter,
+    detector: Detector | None,
+) -> Iterator[list[list[Reading]]]:
+    """What a closer look shows of a bone where its neighbours expect it, and what they expect."""
+    for expected in expected_bones(bone, found, fitter.models, side=fitter.side):
+        told: list[list[Reading]] = [[{bone: expected.detection(v)}] for v in fitter.views]
+        if detector is not None:
+            yield [
+                read_crop(view, expected.box_px(view), detector, side=fitter.side, bone=bone)
+                or of_view
+                for view, of_view in zip(fitter.views, told, strict=True)
+            ]
+        yield told
