@@ -15,6 +15,7 @@ _STANDING = 12  # rounds of finding the frame: features and frame hang on each o
 _PLATEAU_REACH = (0.16, 0.40)  # of the width from the middle: the middle of each plateau
 _SLOPE_REACH = 0.28  # of the depth to each side of the plateau's centre
 _UNDER_PLATEAU_MM, _OVER_PLAFOND_MM = 10.0, 6.0
+_TUBERCLE_BAND = (0.78, 0.94)  # of the length
 LEVELS = {"upper": 0.80, "middle": 0.50, "lower": 0.25}  # of the length, from below
 
 
@@ -108,14 +109,29 @@ def _slope_deg(surface: Surface, sign: float, middle: float, width: float, depth
 
 
 def _tubercle(bone: Standing) -> dict[str, float]:
-    found = bone.found
-    tip = found["tibial_tubercle"]
-    height = (found["medial_plateau_center"][2] + found["lateral_plateau_center"][2]) / 2
+    """Middle of the bulge in front of a chord of the anterior profile.
+
+    The bulge is too flat for its furthest point to hold still from one mesh to the next.
+    """
+    found, top = bone.found, float(bone.vertices[:, 2].max())
+    heights = top * np.linspace(*_TUBERCLE_BAND, 33)
+    front = np.stack([_front(cut(bone.vertices, bone.faces, h)) for h in heights])
+    chord = np.linspace(front[0, 1], front[-1, 1], len(front))
+    share = np.clip(chord - front[:, 1], 0.0, None) ** 2
+    share /= share.sum()
+    x, y = share @ front
+    plateau = (found["medial_plateau_center"][2] + found["lateral_plateau_center"][2]) / 2
     return {
-        "tubercle_drop": float(height - tip[2]),
-        "tubercle_reach": float(-tip[1]),
-        "tubercle_offset": float(-tip[0]),
+        "tubercle_drop": float(plateau - share @ heights),
+        "tubercle_reach": float(-y),
+        "tubercle_offset": float(-x),
     }
+
+
+def _front(section: F64) -> F64:
+    """The anterior end (2,) of a section, softly over its foremost millimetre."""
+    share = np.exp(section[:, 1].min() - section[:, 1])
+    return np.asarray(share @ section / share.sum())
 
 
 def _shaft(bone: Standing) -> dict[str, float]:
