@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from osteoform._rotation import rotation
 from osteoform._shape_model import ShapeModel
 from osteoform._types import F64
 
@@ -176,13 +177,3 @@ def _size_slope(model: ShapeModel) -> F64:
         ahead, behind = (size_mm(model.bone, points_of(model, s * step)) for s in (1.0, -1.0))
         slope[k] = ahead - behind
     return slope
-
-
-def rotation(vector: F64) -> F64:
-    """Rotation matrix (3, 3) of a rotation vector (3,) [rad], by Rodrigues' formula."""
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.eye(3)
-    x, y, z = vector / angle
-    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)

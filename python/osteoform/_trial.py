@@ -11,6 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from osteoform._core import ConeView, InputError, SlotView
+from osteoform._rotation import rotation
 from osteoform._types import F64, Detection, Mesh, Side, XrayView
 from osteoform.geometry import standard_views
 from osteoform.modeling.features import FeatureDefinition
@@ -61,11 +62,8 @@ def mirrored(mesh: Mesh) -> Mesh:
 def random_pose(rng: Generator) -> F64:
     """Draw world_from_bone (4, 4): a rotation vector and a shift, the same sd on every axis."""
     vector = rng.normal(0.0, np.deg2rad(POSE_SD_DEG), 3)
-    angle = float(np.linalg.norm(vector))
-    x, y, z = vector / angle
-    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
     pose = np.eye(4)
-    pose[:3, :3] += np.sin(angle) * cross + (1.0 - np.cos(angle)) * cross @ cross
+    pose[:3, :3] = rotation(vector)
     pose[:3, 3] = rng.normal(0.0, POSE_SD_MM, 3)
     return pose
 

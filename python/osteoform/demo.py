@@ -17,11 +17,12 @@ from osteoform._distance import (
 )
 from osteoform._draw import draw_surface_error, save_png
 from osteoform._errors import InputError
-from osteoform._leg import leg_poses, rotation, size_loadings, with_size
+from osteoform._leg import leg_poses, size_loadings, with_size
 from osteoform._reconstruct import reconstruct
 from osteoform._render import vertex_normals
 from osteoform._report import write_reconstruction
 from osteoform._result import Reconstruction
+from osteoform._rotation import rotation
 from osteoform._shape_model import ShapeModel
 from osteoform._trial import GeometryKind, mirrored, random_pose, take_views, transformed
 from osteoform._types import BONES, F64, Detector, Mesh, Side, XrayView

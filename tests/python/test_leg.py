@@ -15,7 +15,6 @@ from osteoform._leg import (
     joints,
     leg_poses,
     points_of,
-    rotation,
     size_deviation,
     size_loadings,
     size_mm,
@@ -23,6 +22,7 @@ from osteoform._leg import (
 )
 from osteoform._neighbours import expected_bones, lost_bones, misplaced_bones
 from osteoform._result import BoneReconstruction
+from osteoform._rotation import rotation
 from osteoform._shape_model import ShapeModel
 from osteoform._types import BONES, F64, Detection, Mesh, Side
 from osteoform.demo import demonstrate

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from osteoform._leg import rotation
+from osteoform._rotation import rotation
 from osteoform._split import held_out
 from osteoform.train.card import card
 from osteoform.train.dataset import Batch, describe

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from osteoform._rotation import rotation
 from osteoform.modeling.procrustes import apply_rigid, rigid_transform
 from osteoform.modeling.surface import F64
 
@@ -53,7 +54,7 @@ def fit_vertices(
         rhs = np.concatenate([basis @ residual, -pose @ residual])
         solution = np.linalg.solve(normal, rhs)
         b, step = solution[:num_modes], solution[num_modes:]
-        target = target @ _rotation(step[:3]).T + step[3:]
+        target = target @ rotation(step[:3]).T + step[3:]
         if float(np.abs(step).max()) < 1e-6:
             break
     return VertexFit(b=b, fitted=mean + np.tensordot(b, modes, axes=1), target=target)
@@ -67,12 +68,3 @@ def _rows(displacement: F64, normals: F64, normal_noise_mm: float, slide_noise_m
 def _pose_columns(points: F64) -> list[F64]:
     turns = [np.cross(axis, points) for axis in np.eye(3)]
     return turns + [np.broadcast_to(axis, points.shape) for axis in np.eye(3)]
-
-
-def _rotation(vector: F64) -> F64:
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.eye(3)
-    x, y, z = vector / angle
-    skew = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    return np.asarray(np.eye(3) + np.sin(angle) * skew + (1.0 - np.cos(angle)) * skew @ skew)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.random import Generator
 
 from osteoform._errors import OsteoformError
-from osteoform._leg import anatomical_frame, joints, parent_from_child, rotation, size_mm
+from osteoform._leg import anatomical_frame, joints, parent_from_child, size_mm
+from osteoform._rotation import rotation
 from osteoform._types import BONES, F32, F64, I32
 from osteoform.modeling.features import FeatureDefinition, define_features
 
