@@ -11,7 +11,7 @@ import numpy as np
 
 from osteoform import Detection, FitOptions, Mesh, ShapeModel, _core, load_model
 from osteoform._distance import DistanceSummary, surface_distance
-from osteoform._reconstruct import _core_features
+from osteoform._fit_bones import core_features
 from osteoform._trial import Trial, simulate_trial, simulated_features
 from osteoform.demo import draw_bone
 from osteoform.modeling.features import define_features
@@ -58,7 +58,7 @@ class FitCase:
             views=[view.geometry for view in self.trial.views],
             pixels=[view.pixels for view in self.trial.views],
             polarities=[_core.Polarity.DARK_IS_DENSE for _ in self.trial.views],
-            readings=[[_core_features(detection)] for detection in self.detections],
+            readings=[[core_features(detection)] for detection in self.detections],
             start=self.start,
             options=options,
         )

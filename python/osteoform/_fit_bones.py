@@ -83,7 +83,7 @@ class BoneFitter:
             pixels=[view.pixels for view in self.views],
             polarities=[POLARITIES[view.polarity or "dark_is_dense"] for view in self.views],
             readings=[
-                [_core_features(reading[bone]) for reading in of_view] for of_view in readings
+                [core_features(reading[bone]) for reading in of_view] for of_view in readings
             ],
             start=start,
             options=options,
@@ -109,7 +109,7 @@ def _with_threads(options: FitOptions, num_threads: int) -> FitOptions:
     return FitOptions(**(values | {"num_threads": num_threads}))
 
 
-def _core_features(detection: Detection) -> _core.ViewFeatures:
+def core_features(detection: Detection) -> _core.ViewFeatures:
     return _core.ViewFeatures(
         points_px=detection.points_px,
         sigma_px=detection.sigma_px,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from osteoform import FitOptions, _core, load_model
-from osteoform._reconstruct import _core_features
+from osteoform._fit_bones import core_features
 from osteoform._trial import Trial, mirrored, simulate_trial, simulated_features
 from osteoform._types import Detection, Mesh, Side
 from osteoform.modeling.features import define_features
@@ -66,7 +66,7 @@ def fit_by_core(case: Case, options: FitOptions, *, detections: bool = True) -> 
         views=[view.geometry for view in case.trial.views],
         pixels=[view.pixels for view in case.trial.views],
         polarities=[_core.Polarity.DARK_IS_DENSE for _ in case.trial.views],
-        readings=[[_core_features(detection)] for detection in readings],
+        readings=[[core_features(detection)] for detection in readings],
         start=case.start,
         options=options,
     )
