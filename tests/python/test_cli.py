@@ -29,6 +29,8 @@ COMMANDS = [
     ["train"],
     ["model", "build"],
     ["model", "info"],
+    ["model", "import"],
+    ["model", "export"],
     ["atlas", "build"],
 ]
 needs_network = pytest.mark.skipif(
