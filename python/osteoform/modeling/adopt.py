@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 import numpy as np
 
 from osteoform._distance import distances_to_surface
 from osteoform._errors import InputError
-from osteoform._placement import Placement, place_model
+from osteoform._placement import Placement, place_model, rigid_fit_to_surface
 from osteoform._shape_model import ShapeModel
 from osteoform._types import F64, I32, Mesh, Side
 from osteoform.io.meshes import is_closed
@@ -32,6 +33,8 @@ _SIZE_RATIOS = (0.6, 1.7)
 _MARK_MM = 0.5
 _OTHER_SIDE = 0.7
 _NUM_POINTS = 400
+_NUM_FEW = 100
+_NUM_STARTS = 3
 _NUM_MODES = 12
 
 
@@ -223,15 +226,32 @@ def _check_side(template: ShapeModel, frame: F64, mean: F64, side: Side) -> floa
     points = (mean - frame[:3, 3]) @ frame[:3, :3]
     points = points[:: max(1, len(points) // _NUM_POINTS)]
     _, rms_mm = deform_template(leading, points)
-    # A bone of the other side has been placed upside down or back to front, or merely mirrored.
-    turns = [np.array(signs) for signs in ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))]
-    other_mm = min(deform_template(leading, points * _MIRROR * turn)[1] for turn in turns)
+    starts = _mirrored_starts(template, points * _MIRROR)
+    other_mm = min(deform_template(leading, start)[1] for start in starts)
     if other_mm < _OTHER_SIDE * rms_mm:
         raise InputError(
             f"needed a {side} {template.bone}, found the other side: {rms_mm:.1f} mm RMS from "
             f"the template, and mirrored {other_mm:.1f}"
         )
     return rms_mm
+
+
+def _mirrored_starts(template: ShapeModel, points: F64) -> list[F64]:
+    """Mirrored points (P, 3), turned to where they lie nearest to the template's mean.
+
+    A bone of the other side may have been placed upside down and at any angle about its length.
+    """
+    mean = _mesh(template.mean.astype(np.float64), template.faces)
+    few = points[:: max(1, len(points) // _NUM_FEW)]
+    found: list[tuple[float, F64]] = []
+    for spin, flip in product(np.arange(8) * np.pi / 4.0, (1.0, -1.0)):
+        c, s = np.cos(spin), np.sin(spin)
+        turn = np.array([[c, -s * flip, 0.0], [s, c * flip, 0.0], [0.0, 0.0, flip]])
+        motion = rigid_fit_to_surface(few @ turn.T, mean, steps=10)
+        distance_mm = distances_to_surface(motion.apply(few @ turn.T), mean)
+        found.append((float(np.mean(np.square(distance_mm))), motion.apply(points @ turn.T)))
+    found.sort(key=lambda entry: entry[0])
+    return [moved for _, moved in found[:_NUM_STARTS]]
 
 
 def _points_as_mesh(points: F64) -> Mesh:
