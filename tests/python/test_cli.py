@@ -30,14 +30,11 @@ COMMANDS = [
     ["train"],
     ["model", "build"],
     ["model", "info"],
-<<<<<<< HEAD
     ["model", "measure"],
     ["model", "fetch"],
     ["model", "show"],
-=======
     ["model", "import"],
     ["model", "export"],
->>>>>>> formats
     ["atlas", "build"],
     ["atlas", "table"],
     ["atlas", "show"],
