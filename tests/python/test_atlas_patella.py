@@ -93,7 +93,8 @@ def test_a_ball_has_no_facets(template: tuple[F64, I32]) -> None:
     ball = ball * np.array([1.0, 0.9, 1.0])
     found = measure_patella(ball, faces)
     assert found["height"] == pytest.approx(40.0, abs=0.3)
-    assert found["thickness"] == pytest.approx(36.0, abs=0.6)
+    # Mean of sections up to 4 mm off the equator, over the few mm around their summit.
+    assert found["thickness"] == pytest.approx(35.3, abs=0.5)
     assert found["ridge_offset"] == pytest.approx(0.0, abs=0.5)
     assert found["medial_facet_angle"] == pytest.approx(found["lateral_facet_angle"], abs=1.0)
 

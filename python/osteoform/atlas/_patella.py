@@ -106,12 +106,12 @@ class Patella:
 
 
 def _calm(rings: F64) -> F64:
-    """Half-widths (R, D) with the waves around that each ring has room for: two more from each
-    ring to the next, counted from its pole.
+    """Half-widths (R, D) with the waves around that each ring has room for: one on the ring
+    next to a pole, two more on each further one.
     """
     waves = np.fft.rfft(rings, axis=1)
     number = np.arange(1, len(rings) + 1)
-    room = 2 * np.minimum(number, number[::-1])
+    room = 2 * np.minimum(number, number[::-1]) - 1
     waves[np.arange(waves.shape[1]) > room[:, None]] = 0.0
     return np.fft.irfft(waves, rings.shape[1], axis=1)
 

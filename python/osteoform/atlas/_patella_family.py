@@ -11,9 +11,12 @@ from osteoform.atlas._family import Carry, Values
 from osteoform.atlas._measure_patella import measure_patella
 from osteoform.atlas._patella import Patella
 from osteoform.atlas._regions import fade
+from osteoform.atlas._surface import triangle_quality
 from osteoform.atlas._table import AtlasTable, load_table
 from osteoform.modeling.kernel_modes import KernelOptions
+from osteoform.modeling.surface import face_normals
 
+_LEAST_QUALITY = 0.12
 _BOX = np.array([27.0, 20.0, 27.0])
 
 
@@ -50,14 +53,21 @@ class PatellaFamily:
         return np.ones(len(points))
 
     def bind(self, template: F64, faces: I32) -> Carry:
-        """See `Family.bind`."""
+        """See `Family.bind`.
+
+        A few patellae far out in several parameters at once would press the surface into a fold:
+        they are taken from the way between it and the mean, as far out as it stays sound.
+        """
         moves = self.mean.deformations(template)
         pure = _unmixed(template, faces, moves)
-        means = self.table.means
+        means, normals = self.table.means, face_normals(template, faces)
 
         def carry(values: Values) -> F64:
             change = np.array([values[name] - means[name] for name in moves])
-            return template + np.tensordot(change, pure, axes=1)
+            way = np.tensordot(change, pure, axes=1)
+            shares = (1.0 - 0.05 * step for step in range(15))
+            shapes = (template + share * way for share in shares)
+            return next((s for s in shapes if _is_sound(s, faces, normals)), template)
 
         return carry
 
@@ -75,6 +85,12 @@ class PatellaFamily:
             "articular": (1 - apex) * articular,
             "rim": (1 - apex) * (1 - anterior - articular),
         }
+
+
+def _is_sound(shape: F64, faces: I32, normals: F64) -> bool:
+    """Whether no triangle is a sliver or turned against the template's `normals` (M, 3)."""
+    upright = np.einsum("ij,ij->i", face_normals(shape, faces), normals)
+    return bool(upright.min() > 0.0 and triangle_quality(shape, faces).min() > _LEAST_QUALITY)
 
 
 def _unmixed(template: F64, faces: I32, moves: dict[str, F64], *, step: float = 0.5) -> F64:
