@@ -122,38 +122,125 @@ def build_from_meshes(
     if not bones:
         raise InputError("needed one mesh or more, found none")
     registrations = register_all(template, bones, side=side, progress=progress)
-    shapes = align_rigid(np.stack([found.vertices for found in registrations]))
-    template_mean = template.mean.astype(np.float64)
-    learned_before = template.modes[: template.num_pca].astype(np.float64)
+    return build_from_registrations(
+        template,
+        bones,
+        registrations,
+        num_pca=num_pca,
+        kernel=kernel,
+        origin=origin,
+        progress=progress,
+    )
 
-    def learn(some: F64) -> tuple[F64, F64]:
-        return pooled_modes(some, template.faces, template_mean, learned_before, num_modes=num_pca)
 
-    mean, learned = learn(shapes)
-    local = np.zeros((0, *mean.shape))
-    if kernel is not None:
-        local = kernel_modes(mean, template.faces, kernel)
+def build_from_registrations(
+    template: ShapeModel,
+    bones: Sequence[RepairedBone],
+    registrations: Sequence[Registration],
+    *,
+    num_pca: int | None = None,
+    kernel: KernelOptions | None = DEFAULT_KERNEL,
+    origin: str = "",
+    progress: Progress | None = None,
+) -> BuiltModel:
+    """Build a shape model from bones that are registered with the template already.
+
+    Parameters
+    ----------
+    template, bones, num_pca, kernel
+        As in `build_from_meshes`.
+    registrations
+        One for each of the bones.
+    progress
+        Told the name of each bone when it was left out.
+
+    Raises
+    ------
+    InputError
+        There is no registration, or not one for each bone.
+    """
+    if len(bones) != len(registrations):
+        raise InputError(
+            f"needed one registration for each of {len(bones)} bones, found {len(registrations)}"
+        )
+    shapes = _aligned(registrations)
+    mean, learned, local = _pool(template, shapes, num_pca, kernel)
     quality = measure_quality(
         shapes,
         template.faces,
-        learn,
+        lambda some: _learn(template, some, num_pca),
         local,
         progress=None if progress is None else lambda i, _: progress(bones[i - 1].name),
     )
-    model = assemble_model(
-        template.bone,
-        mean,
-        template.faces,
-        np.concatenate([learned, local]),
-        inadequacy_mm=inadequacy(quality.residuals_mm),
-        num_pca=len(learned),
-        features=define_features(template.bone, template_mean, template.faces),
-        origin=origin,
-    )
     return BuiltModel(
-        model=model,
+        model=_assemble(template, mean, learned, local, quality.residuals_mm, origin),
         names=tuple(bone.name for bone in bones),
         repairs=tuple(bone.repairs for bone in bones),
         registrations=tuple(registrations),
         quality=quality,
+    )
+
+
+def pool_registrations(
+    template: ShapeModel,
+    registrations: Sequence[Registration],
+    residuals_mm: F64,
+    *,
+    num_pca: int | None = None,
+    kernel: KernelOptions | None = DEFAULT_KERNEL,
+    origin: str = "",
+) -> ShapeModel:
+    """Build a shape model from registrations, its inadequacy from residuals known already.
+
+    Parameters
+    ----------
+    template, num_pca, kernel
+        As in `build_from_meshes`.
+    residuals_mm
+        (R, N) [mm], R >= 1, as in `ModelQuality`.
+
+    Raises
+    ------
+    InputError
+        There is no registration.
+    """
+    mean, learned, local = _pool(template, _aligned(registrations), num_pca, kernel)
+    return _assemble(template, mean, learned, local, residuals_mm, origin)
+
+
+def _aligned(registrations: Sequence[Registration]) -> F64:
+    if not registrations:
+        raise InputError("needed one registration or more, found none")
+    return align_rigid(np.stack([found.vertices for found in registrations]))
+
+
+def _learn(template: ShapeModel, shapes: F64, num_pca: int | None) -> tuple[F64, F64]:
+    before = template.modes[: template.num_pca].astype(np.float64)
+    mean = template.mean.astype(np.float64)
+    return pooled_modes(shapes, template.faces, mean, before, num_modes=num_pca)
+
+
+def _pool(
+    template: ShapeModel, shapes: F64, num_pca: int | None, kernel: KernelOptions | None
+) -> tuple[F64, F64, F64]:
+    """Mean, learned modes and local modes of aligned shapes (S, N, 3)."""
+    mean, learned = _learn(template, shapes, num_pca)
+    if kernel is None:
+        return mean, learned, np.zeros((0, *mean.shape))
+    return mean, learned, kernel_modes(mean, template.faces, kernel)
+
+
+def _assemble(
+    template: ShapeModel, mean: F64, learned: F64, local: F64, residuals_mm: F64, origin: str
+) -> ShapeModel:
+    template_mean = template.mean.astype(np.float64)
+    return assemble_model(
+        template.bone,
+        mean,
+        template.faces,
+        np.concatenate([learned, local]),
+        inadequacy_mm=inadequacy(residuals_mm),
+        num_pca=len(learned),
+        features=define_features(template.bone, template_mean, template.faces),
+        origin=origin,
     )
