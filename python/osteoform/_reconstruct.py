@@ -50,7 +50,8 @@ def reconstruct(
     detector
         Finds boxes, feature points and feature ellipses; the shipped network if left out.
     features
-        Per bone one detection per view, instead of asking the detector.
+        Per bone one detection per view, instead of asking the detector; such a bone gets no
+        second look.
     starts
         Per bone the pose (4, 4) world from bone to start from, instead of features alone.
     options
@@ -94,7 +95,7 @@ def reconstruct(
     found = fitter.fit_all({bone: (readings[bone], _start_of(bone, starts)) for bone in bones})
     clock.lap("fit")
 
-    found = look_again(found, fitter, detector)
+    found = look_again(found, fitter, detector, given={*(features or {}), *(starts or {})})
     clock.lap("neighbours")
     clock.add(fitter.timings_ms)
     return Reconstruction(bones=found, timings_ms=clock.finish())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from osteoform._crop import read_crop
 from osteoform._fit_bones import BoneFitter, Reading
@@ -14,11 +14,18 @@ _GOOD_CONFIDENCE = 0.7  # of a bone that need not be looked for any further
 
 
 def look_again(
-    found: Mapping[str, BoneReconstruction], fitter: BoneFitter, detector: Detector | None
+    found: Mapping[str, BoneReconstruction],
+    fitter: BoneFitter,
+    detector: Detector | None,
+    *,
+    given: Collection[str] = (),
 ) -> dict[str, BoneReconstruction]:
-    """Look for every lost bone once more; what still cannot be is not found."""
+    """Look for every lost bone once more; what still cannot be is not found.
+
+    Bones that are `given` by somebody's hand stay as they are.
+    """
     side, models = fitter.side, fitter.models
-    best, tried = dict(found), set[str]()
+    best, tried = dict(found), set(given)
     while lost := [b for b in lost_bones(best, models, side=side) if b not in tried]:
         bone = lost[0]
         tried.add(bone)

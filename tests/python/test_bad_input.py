@@ -278,7 +278,9 @@ def test_pixels_that_are_no_image(
 
 def test_no_features_is_a_status(model: ShapeModel, trial: Trial) -> None:
     nothing = [Detection.empty("femur", len(model.point_names)) for _ in trial.views]
-    found = reconstruct(trial.views, side="right", features={"femur": nothing}).bones["femur"]
+    found = reconstruct(
+        trial.views, side="right", features={"femur": nothing}, bones=("femur",)
+    ).bones["femur"]
     assert found.status is FitStatus.NOT_FOUND
     assert found.confidence == 0.0
     assert np.isfinite(found.mesh.vertices).all()
@@ -296,7 +298,9 @@ def test_contradictory_features_are_a_status(
         )
         for detection in features
     ]
-    found = reconstruct(trial.views, side="right", features={"femur": scattered}).bones["femur"]
+    found = reconstruct(
+        trial.views, side="right", features={"femur": scattered}, bones=("femur",)
+    ).bones["femur"]
     assert isinstance(found.status, FitStatus)
     assert np.isfinite(found.mesh.vertices).all()
     assert found.confidence < 0.9
