@@ -23,6 +23,7 @@ POSE_SD_DEG = 6.0
 POSE_SD_MM = 8.0
 _MARGIN_PX = 40
 _MIN_SIDE_PX = 320
+_FILM_SIDE_PX = 640  # 32 cm: what shows a bone with its neighbours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,14 +76,23 @@ def simulate_trial(
     geometry: GeometryKind = "cone",
     view_names: Sequence[str] = ("ap", "lateral"),
     physics: Physics | None = None,
+    others: Sequence[Mesh] = (),
 ) -> Trial:
     """X-ray a bone, given in its bone frame [mm], in a random pose near that frame's.
 
-    The bone is whole in every image: the detector's size follows from it.
+    The bone is whole in every image: the detector's size follows from it. `others` are in the same
+    frame, move along, and are in the image as far as they reach.
     """
     world_from_bone = random_pose(rng)
     truth = transformed(bone, world_from_bone)
-    views = take_views([truth], rng, geometry=geometry, view_names=view_names, physics=physics)
+    views = take_views(
+        [truth],
+        rng,
+        geometry=geometry,
+        view_names=view_names,
+        physics=physics,
+        others=[transformed(other, world_from_bone) for other in others],
+    )
     return Trial(truth=truth, world_from_bone=world_from_bone, views=views)
 
 
@@ -93,10 +103,14 @@ def take_views(
     geometry: GeometryKind = "cone",
     view_names: Sequence[str] = ("ap", "lateral"),
     physics: Physics | None = None,
+    others: Sequence[Mesh] = (),
     source_detector_mm: float = 1250.0,
     source_object_mm: float = 950.0,
 ) -> tuple[XrayView, ...]:
-    """X-ray meshes that lie about the world's origin [mm], whole in every image."""
+    """X-ray meshes that lie about the world's origin [mm], whole in every image.
+
+    `others` are in the image as far as they reach.
+    """
 
     def place(name: str, size_px: tuple[int, int]) -> ConeView | SlotView:
         return standard_views(
@@ -110,10 +124,12 @@ def take_views(
     points = np.concatenate([mesh.vertices for mesh in meshes]).astype(np.float64)
     views = []
     for name in view_names:
-        size_px = _size_to_cover(place(name, (1, 1)).project(points))
+        size_px = _size_to_cover(
+            place(name, (1, 1)).project(points), _FILM_SIDE_PX if others else _MIN_SIDE_PX
+        )
         view = place(name, size_px)
         pixels = simulate_view(
-            meshes,
+            [*meshes, *others],
             view,
             size_px=size_px,
             physics=physics,
@@ -123,9 +139,9 @@ def take_views(
     return tuple(views)
 
 
-def _size_to_cover(points_px: F64) -> tuple[int, int]:
+def _size_to_cover(points_px: F64, min_side_px: int) -> tuple[int, int]:
     """(width, height) of an image about the pixel (0, 0) that shows all of (N, 2) points."""
-    size = np.maximum(2 * (np.ceil(np.abs(points_px).max(axis=0)) + _MARGIN_PX), _MIN_SIDE_PX)
+    size = np.maximum(2 * (np.ceil(np.abs(points_px).max(axis=0)) + _MARGIN_PX), min_side_px)
     width, height = size.astype(int)
     return int(width), int(height)
 

@@ -12,10 +12,12 @@ import numpy as np
 from osteoform._core import FitOptions, FitStatus
 from osteoform._distance import DistanceSummary, distances_to_surface, sample_surface
 from osteoform._errors import OsteoformError
+from osteoform._models import load_model
 from osteoform._placement import place_model, rigid_fit_to_surface
 from osteoform._reconstruct import reconstruct
 from osteoform._result import Reconstruction
 from osteoform._shape_model import ShapeModel
+from osteoform._surroundings import surroundings
 from osteoform._trial import (
     GeometryKind,
     Trial,
@@ -23,7 +25,7 @@ from osteoform._trial import (
     simulate_trial,
     simulated_features,
 )
-from osteoform._types import Detection, Detector, Mesh, Side
+from osteoform._types import BONES, Detection, Detector, Mesh, Side
 from osteoform.modeling.features import define_features
 from osteoform.simulate import Physics
 
@@ -47,9 +49,18 @@ class Subject:
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """How the bones are tested; every random number follows from `seed` and the bone's name."""
+    """How the bones are tested; every random number follows from `seed` and the bone's name.
+
+    Attributes
+    ----------
+    alone
+        Nothing but the bone is X-rayed. Otherwise, where features are detected, the other bones of
+        a leg are around it (`_surroundings`), and are reconstructed too: that is what X-rays
+        show, what the detector knows, and what hides edges.
+    """
 
     side: Side
+    alone: bool = False
     geometry: GeometryKind = "cone"
     view_names: tuple[str, ...] = ("ap", "lateral")
     features: FeatureSource = "detected"
@@ -131,12 +142,18 @@ def _run(subject: Subject, protocol: Protocol, detector: Detector | None) -> Out
     side, bone = protocol.side, subject.model.bone
     placement = place_model(subject.model, subject.mesh, side=side)
     in_bone = placement.to_bone(subject.mesh)
+    models = {bone: subject.model}
+    others: list[Mesh] = []
+    if protocol.features == "detected" and not protocol.alone:
+        models = {name: models.get(name) or load_model(bone=name) for name in BONES}
+        others = surroundings(in_bone, models, bone, rng, side=side)
     trial = simulate_trial(
         in_bone,
         rng,
         geometry=protocol.geometry,
         view_names=protocol.view_names,
         physics=protocol.physics,
+        others=others,
     )
     features: dict[str, list[Detection]] | None = None
     if protocol.features == "simulated":
@@ -145,8 +162,8 @@ def _run(subject: Subject, protocol: Protocol, detector: Detector | None) -> Out
         found = reconstruct(
             trial.views,
             side=side,
-            bones=(bone,),
-            models={bone: subject.model},
+            bones=tuple(models),
+            models=models,
             detector=detector,
             features=features,
             options=protocol.options,

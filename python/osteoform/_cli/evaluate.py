@@ -55,6 +55,12 @@ def evaluate(
             help="By the detector, or true ones with 3 px of Gaussian noise.",
         ),
     ] = FeatureName.DETECTED,
+    alone: Annotated[
+        bool,
+        typer.Option(
+            "--alone", help="With detected features: no other bones of the leg in the X-rays."
+        ),
+    ] = False,
     seed: SeedOption = 0,
     leave_out: Annotated[
         bool,
@@ -82,7 +88,8 @@ def evaluate(
 ) -> None:
     """Measure accuracy on real bones: simulate X-rays, reconstruct, compare.
 
-    Each bone gets a random pose (sd 6 degrees and 8 mm). The error is the distance [mm] from the
+    Each bone gets a random pose (sd 6 degrees and 8 mm); where features are detected, mean bones
+    of the atlas make the rest of the leg around it. The error is the distance [mm] from the
     true surface to the reconstructed one where the X-rays put it, not realigned. The averages are
     over the cases that did not fail; a case fails if it raises or its status is NOT_FOUND.
     """
@@ -110,6 +117,7 @@ def evaluate(
                 bones.append(_single(path, shared))
     protocol = Protocol(
         side=side.value,
+        alone=alone,
         geometry=geometry.value,
         view_names=names,
         features=features.value,
