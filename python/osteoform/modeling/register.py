@@ -23,6 +23,7 @@ _NUM_PLACED = 300  # points that are enough to find side and orientation
 # What the placed template misses by more, with a few of its modes, is another bone or a part of one.
 MISFIT_MM, MISFIT_OF_LENGTH = 1.5, 0.005
 MAX_RESIDUAL_MM = 1.0
+MIN_QUALITY = 0.1  # real bones keep 0.5 and more
 _SIDES: tuple[Side, ...] = ("right", "left")
 _CLEAR = 1.3  # one side is not looked at further when it is so many times worse
 
@@ -64,7 +65,7 @@ def register_bone(template: ShapeModel, mesh: Mesh, *, side: Side | None = None)
     Raises
     ------
     InputError
-        The mesh is no such bone, or the template does not reach its surface.
+        The mesh is no such bone, the template does not reach its surface, or it folds on the way.
     """
     placed = _place(template, mesh, (side,) if side else _SIDES)
     fits = [(fit_surface(template, one.mesh), one.side) for one in placed]
@@ -78,6 +79,12 @@ def register_bone(template: ShapeModel, mesh: Mesh, *, side: Side | None = None)
             f"needed a {template.bone} that the template can be bent onto, {rms_mm:.1f} mm RMS "
             "are left"
         )
+    min_quality = float(triangle_quality(vertices, template.faces).min())
+    if min_quality < MIN_QUALITY:
+        raise InputError(
+            f"needed a whole {template.bone}, found a shape onto which the template folds "
+            f"(triangle quality {min_quality:.3f}, {MIN_QUALITY} or more is taken)"
+        )
     return Registration(
         vertices=vertices,
         side=found,
@@ -85,7 +92,7 @@ def register_bone(template: ShapeModel, mesh: Mesh, *, side: Side | None = None)
         side_sure=len(fits) == 1 or fits[1][0].cost > _CLEAR * fitted.cost,
         rms_mm=rms_mm,
         max_mm=max_mm,
-        min_quality=float(triangle_quality(vertices, template.faces).min()),
+        min_quality=min_quality,
     )
 
 
