@@ -218,3 +218,9 @@ def test_llp26_nodes_become_the_published_femur(shared_data: Path) -> None:
     surface = Mesh(vertices=adopted.model.mean, faces=adopted.model.faces)
     at = rigid_fit_to_surface(points[::5], surface).apply(points)
     assert np.mean(distances_to_surface(at, surface)) < 0.3
+
+
+def test_another_bone_is_refused(femur: ShapeModel, shared_data: Path) -> None:
+    people = read_llp26(shared_data / "bones" / "llp26" / "LLP26_rigid.pc", "tibia")
+    with pytest.raises(InputError, match="needed a whole femur, found a bone .* another bone"):
+        adopt(people, side="left", template=femur, leave_out=held_out())
