@@ -23,6 +23,7 @@ from scipy import ndimage
 
 import osteoform
 from osteoform import _core
+from osteoform._rotation import rotation
 from osteoform.io.images import read_image
 from osteoform.io.meshes import read_mesh
 
@@ -65,14 +66,6 @@ def cameras(folder: Path) -> list[osteoform.ConeView]:
         pose[:3, :3], pose[:3, 3] = stored[name]["R"], stored[name]["t"]
         views.append(osteoform.ConeView(K=np.array(stored[name]["K"]), view_from_world=pose))
     return views
-
-
-def rotation(vector: F64) -> F64:
-    """Rotation by |vector| about it (Rodrigues)."""
-    angle = float(np.linalg.norm(vector))
-    x, y, z = vector / angle
-    K = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    return np.eye(3) + np.sin(angle) * K + (1.0 - np.cos(angle)) * K @ K
 
 
 def off(pose: F64, rng: np.random.Generator) -> F64:

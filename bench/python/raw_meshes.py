@@ -31,6 +31,10 @@ from osteoform.modeling.from_meshes import (
 from osteoform.modeling.register import register_bone
 from osteoform.modeling.repair import length_of, read_bone
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "python"))
+
+from reference.raw_mesh import raw
+
 HELD_OUT = (2, 5, 9, 13, 17, 20, 23)
 ONE = (0, 12, 24)  # each makes a model of one bone
 PARTS = ("residuals", "one", "many", "leave_one_out")
@@ -146,7 +150,9 @@ class _Bench:
         paths = []
         for i in people:
             path = self.folder / f"person{i:02d}.ply"
-            write_ply(path, raw(vertices[i], faces, np.random.default_rng(i), mirror=bool(i % 2)))
+            write_ply(
+                path, _raw_mesh(vertices[i], faces, np.random.default_rng(i), mirror=bool(i % 2))
+            )
             paths.append(path)
         return paths
 
@@ -192,32 +198,11 @@ class _Bench:
         }
 
 
-def raw(
+def _raw_mesh(
     vertices: np.ndarray, faces: np.ndarray, rng: np.random.Generator, *, mirror: bool
 ) -> osteoform.Mesh:
-    """The same surface in other triangles, numbered and posed at random.
-
-    Every edge is split at a random place, every triangle in four.
-    """
-    pairs = np.sort(np.concatenate([faces[:, :2], faces[:, 1:], faces[:, [2, 0]]]), axis=1)
-    edges, index = np.unique(pairs, axis=0, return_inverse=True)
-    ab, bc, ca = index.reshape(3, -1) + len(vertices)
-    share = rng.uniform(0.3, 0.7, (len(edges), 1))
-    middle = (1.0 - share) * vertices[edges[:, 0]] + share * vertices[edges[:, 1]]
-    points = np.concatenate([vertices, middle])
-    a, b, c = faces.T
-    four = [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
-    split = np.concatenate([np.stack(corners, axis=1) for corners in four])
-    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    if (np.linalg.det(turn) < 0.0) != mirror:
-        turn[:, 0] *= -1.0
-    order = rng.permutation(len(points))
-    number = np.argsort(order)
-    points = (points @ turn.T + rng.normal(size=3) * 200.0)[order]
-    split = number[split[:, ::-1] if mirror else split][rng.permutation(len(split))]
-    return osteoform.Mesh(
-        vertices=points.astype(np.float32), faces=np.ascontiguousarray(split, dtype=np.int32)
-    )
+    split = raw(vertices, faces, rng, mirror=mirror)
+    return osteoform.Mesh(vertices=split[0], faces=split[1])
 
 
 def _run(*words: object) -> Any:

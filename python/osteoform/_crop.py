@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from osteoform._types import F64, Detection, Detector, Side, XrayView
+from osteoform._types import F64, Detection, Detector, Reading, Side, XrayView
 
 _MARGIN = 0.15  # of the box's longer side, all round
 _MIN_SIDE_PX = 32
@@ -15,7 +14,7 @@ _MIN_SIDE_PX = 32
 
 def read_crop(
     view: XrayView, box_px: F64, detector: Detector, *, side: Side, bone: str
-) -> list[Mapping[str, Detection]]:
+) -> list[Reading]:
     """Readings of the part of an image about a box (4,) u0, v0, u1, v1, in the image's pixels.
 
     Empty where the box is hardly in the image.
@@ -28,10 +27,11 @@ def read_crop(
         return []
     part = np.ascontiguousarray(view.pixels[low[1] : high[1], low[0] : high[0]])
     readings = detector(replace(view, pixels=part), side=side, bones=(bone,))
-    return [{bone: _shifted(r[bone], low.astype(float))} for r in readings if _seen(r, bone)]
+    return [{bone: _shifted(r[bone], low.astype(float))} for r in readings if shows(r, bone)]
 
 
-def _seen(reading: Mapping[str, Detection], bone: str) -> bool:
+def shows(reading: Reading, bone: str) -> bool:
+    """Whether any feature point of a bone was seen."""
     return bone in reading and len(reading[bone].points_px) > 0
 
 

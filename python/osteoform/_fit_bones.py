@@ -12,7 +12,7 @@ from osteoform import _core
 from osteoform._core import FitOptions, FitStatus
 from osteoform._result import BoneReconstruction
 from osteoform._shape_model import ShapeModel
-from osteoform._types import F64, Detection, Mesh, Side, XrayView
+from osteoform._types import F64, Detection, Mesh, Reading, Side, XrayView
 
 POLARITIES = {
     "dark_is_dense": _core.Polarity.DARK_IS_DENSE,
@@ -22,7 +22,6 @@ _RMS_SCALE_MM = 3.0
 _STAGES = ("match", "prepare", "search", "solve", "summary")
 _LIKELY_READING = 0.5  # of the evidence of a view's best reading
 
-Reading = Mapping[str, Detection]
 Readings = Sequence[Sequence[Reading]]
 
 
@@ -96,9 +95,7 @@ class BoneFitter:
 
 def _likely(bone: str, of_view: Sequence[Reading]) -> list[Reading]:
     """Readings of a view in which much of the bone was seen: the wrong way up, little is."""
-    evidence = [
-        float(reading[bone].class_probability.max(axis=1, initial=0.0).sum()) for reading in of_view
-    ]
+    evidence = [reading[bone].evidence for reading in of_view]
     enough = _LIKELY_READING * max(evidence)
     return [r for r, seen in zip(of_view, evidence, strict=True) if seen >= enough]
 
@@ -110,6 +107,7 @@ def _with_threads(options: FitOptions, num_threads: int) -> FitOptions:
 
 
 def core_features(detection: Detection) -> _core.ViewFeatures:
+    """A detection as the core takes it."""
     return _core.ViewFeatures(
         points_px=detection.points_px,
         sigma_px=detection.sigma_px,
@@ -126,7 +124,7 @@ def _wrap(
     side: Side,
     model: ShapeModel,
     fit: _core.BoneFit,
-    readings: Sequence[Sequence[Reading]],
+    readings: Readings,
 ) -> BoneReconstruction:
     faces = model.faces if side == "right" else np.ascontiguousarray(model.faces[:, ::-1])
     found = fit.status is not FitStatus.NOT_FOUND

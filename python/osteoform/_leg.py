@@ -14,16 +14,19 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 
 from osteoform._rotation import rotation
 from osteoform._shape_model import ShapeModel
-from osteoform._types import F64
+from osteoform._types import F64, Side
 
-# Origin: the middle of these points; z from the third to that middle; x along the last pair.
+_MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
+_FLEXION_DEG = (0.0, 20.0)
+# Origin: the middle of these points; the far end of the z axis; x along the last pair.
 _FRAMES: dict[str, tuple[tuple[str, ...], str, tuple[str, str] | None]] = {
     "femur": (
         ("medial_condyle_center", "lateral_condyle_center"),
-        "-femoral_head_center",
+        "femoral_head_center",
         ("lateral_condyle_center", "medial_condyle_center"),
     ),
     "tibia": (
@@ -99,10 +102,9 @@ def anatomical_frame(bone: str, points: Mapping[str, F64]) -> F64:
 
     The fibula has none beside its axis: its x is the frame's in which the points are given.
     """
-    middle, end, across = _FRAMES[bone]
-    origin = np.mean([points[name] for name in middle], axis=0)
-    z = origin - points[end.lstrip("-")]
-    z = z / np.linalg.norm(z) * (-1.0 if end.startswith("-") else 1.0)
+    across = _FRAMES[bone][2]
+    origin, end = _ends(bone, points)
+    z = (end - origin if bone == "femur" else origin - end) / np.linalg.norm(end - origin)
     x = np.array([1.0, 0.0, 0.0]) if across is None else points[across[1]] - points[across[0]]
     x = x - (x @ z) * z
     x = x / np.linalg.norm(x)
@@ -114,9 +116,14 @@ def anatomical_frame(bone: str, points: Mapping[str, F64]) -> F64:
 
 def size_mm(bone: str, points: Mapping[str, F64]) -> float:
     """Distance between the two ends of a bone's z axis."""
+    origin, end = _ends(bone, points)
+    return float(np.linalg.norm(origin - end))
+
+
+def _ends(bone: str, points: Mapping[str, F64]) -> tuple[F64, F64]:
+    """Origin and far end (3,) of a bone's z axis: the far end is below, the femur's above."""
     middle, end, _ = _FRAMES[bone]
-    origin = np.mean([points[name] for name in middle], axis=0)
-    return float(np.linalg.norm(origin - points[end.lstrip("-")]))
+    return np.asarray(np.mean([points[name] for name in middle], axis=0)), points[end]
 
 
 def parent_from_child(joint: Joint, parent_size_mm: float, *, flexion_rad: float = 0.0) -> F64:
@@ -177,3 +184,13 @@ def _size_slope(model: ShapeModel) -> F64:
         ahead, behind = (size_mm(model.bone, points_of(model, s * step)) for s in (1.0, -1.0))
         slope[k] = ahead - behind
     return slope
+
+
+def mirrored_pose(world_from_bone: F64, side: Side) -> F64:
+    """The pose of a left bone as that of the right one in a mirrored world, and back."""
+    return world_from_bone if side == "right" else np.asarray(_MIRROR @ world_from_bone @ _MIRROR)
+
+
+def draw_flexion_rad(rng: Generator) -> float:
+    """Flexion of the knee of somebody who stands or lies."""
+    return float(np.deg2rad(rng.uniform(*_FLEXION_DEG)))

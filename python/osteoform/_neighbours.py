@@ -12,6 +12,7 @@ from osteoform._leg import (
     Joint,
     anatomical_frame,
     joints,
+    mirrored_pose,
     parent_from_child,
     points_of,
     size_deviation,
@@ -23,7 +24,6 @@ from osteoform._result import BoneReconstruction
 from osteoform._shape_model import ShapeModel
 from osteoform._types import F64, Detection, Side, XrayView
 
-_MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
 MIN_CONFIDENCE = 0.4  # of a bone that tells of others, or that others told of
 _PLAY_SHARE = 0.4  # the play is two and a half standard deviations
 _SURE = 0.95
@@ -137,7 +137,7 @@ def expected_bones(
                 model=model,
                 side=side,
                 b=b,
-                world_from_bone=_mirrored(np.asarray(world_from_bone), side),
+                world_from_bone=mirrored_pose(np.asarray(world_from_bone), side),
                 play_mm=joint.play_mm,
             )
 
@@ -194,11 +194,6 @@ def _placed(result: BoneReconstruction, model: ShapeModel, side: Side) -> _Place
     points = points_of(model, result.b)
     frame = anatomical_frame(model.bone, points)
     return _Placed(
-        world_from_anatomy=_mirrored(result.world_from_bone, side) @ frame,
+        world_from_anatomy=mirrored_pose(result.world_from_bone, side) @ frame,
         size_mm=size_mm(model.bone, points),
     )
-
-
-def _mirrored(world_from_bone: F64, side: Side) -> F64:
-    """The pose of a left bone as that of the right one in a mirrored world, and back."""
-    return world_from_bone if side == "right" else np.asarray(_MIRROR @ world_from_bone @ _MIRROR)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import get_args
 
 import numpy as np
 
-from osteoform._types import F32, Detection, Detector, Polarity, Side, XrayView
+from osteoform._types import F32, Detector, Polarity, Reading, Side, XrayView
 
 _RIM = 0.15  # of the width, on either side: a leg is rarer there than air
 
-Readings = Sequence[Mapping[str, Detection]]
+Readings = Sequence[Reading]
 
 
 def read_with_polarity(
@@ -47,8 +47,5 @@ def find_polarity(pixels: F32) -> Polarity:
 
 def _evidence(readings: Readings) -> float:
     """Expected number of feature points in the best reading."""
-    sums = [
-        sum(float(d.class_probability.max(axis=1, initial=0.0).sum()) for d in reading.values())
-        for reading in readings
-    ]
+    sums = [sum(d.evidence for d in reading.values()) for reading in readings]
     return max(sums, default=0.0)

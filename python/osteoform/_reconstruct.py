@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from osteoform._core import FitOptions, InputError
-from osteoform._fit_bones import POLARITIES, BoneFitter, Reading
+from osteoform._crop import shows
+from osteoform._fit_bones import POLARITIES, BoneFitter
 from osteoform._models import load_model
 from osteoform._polarity import read_with_polarity, with_polarity
 from osteoform._result import Reconstruction
 from osteoform._second_look import look_again
 from osteoform._shape_model import ShapeModel
-from osteoform._types import BONES, F64, Detection, Detector, Side, XrayView
+from osteoform._types import BONES, F64, Detection, Detector, Reading, Side, XrayView
 from osteoform.io.images import check_pixels
 
 _MAX_THREADS = 16
@@ -201,13 +202,9 @@ def _read(
     return [with_polarity(view) for view in views], readings, detector
 
 
-def _readings_of(
-    bone: str, of_view: Sequence[Mapping[str, Detection]], num_points: int
-) -> list[Reading]:
+def _readings_of(bone: str, of_view: Sequence[Reading], num_points: int) -> list[Reading]:
     """Only readings in which the bone was seen; an empty one if it was in none."""
-    readings: list[Reading] = [
-        reading for reading in of_view if bone in reading and len(reading[bone].points_px) > 0
-    ]
+    readings = [reading for reading in of_view if shows(reading, bone)]
     return readings or [{bone: Detection.empty(bone, num_points)}]
 
 

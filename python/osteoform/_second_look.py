@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from osteoform._crop import read_crop
-from osteoform._fit_bones import BoneFitter, Reading
+from osteoform._fit_bones import BoneFitter
 from osteoform._neighbours import expected_bones, lost_bones, misplaced_bones
 from osteoform._result import BoneReconstruction
-from osteoform._types import Detector
+from osteoform._types import Detector, Reading
 
 _GOOD_CONFIDENCE = 0.7  # of a bone that need not be looked for any further
 

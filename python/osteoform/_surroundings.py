@@ -7,12 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.random import Generator
 
-from osteoform._leg import leg_poses, points_of, size_loadings, size_mm, with_size
+from osteoform._leg import draw_flexion_rad, leg_poses, points_of, size_loadings, size_mm, with_size
 from osteoform._shape_model import ShapeModel
 from osteoform._trial import mirrored, transformed
 from osteoform._types import Mesh, Side
 
-_FLEXION_DEG = (0.0, 20.0)
 _MAX_DEVIATION = 3.0
 
 
@@ -33,7 +32,7 @@ def surroundings(
     for other, model in models.items():
         shared = 1.0 if other == name else size_loadings()[name] * size_loadings()[other]
         shapes[other] = with_size(model, np.zeros(model.num_modes), shared * deviation)
-    poses = leg_poses(models, shapes, flexion_rad=float(np.deg2rad(rng.uniform(*_FLEXION_DEG))))
+    poses = leg_poses(models, shapes, flexion_rad=draw_flexion_rad(rng))
     bone_from_leg = np.linalg.inv(poses[name])
     placed = []
     for other, model in models.items():

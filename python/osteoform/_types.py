@@ -70,6 +70,11 @@ class Detection:
     ellipse_shape_px2: F64 = field(repr=False)
     ellipse_sigma_px: F64 = field(repr=False)
 
+    @property
+    def evidence(self) -> float:
+        """Expected number of feature points."""
+        return float(self.class_probability.max(axis=1, initial=0.0).sum())
+
     @staticmethod
     def empty(bone: str, num_features: int) -> Detection:
         """A detection of nothing."""
@@ -85,6 +90,9 @@ class Detection:
             ellipse_shape_px2=np.zeros((0, 2, 2)),
             ellipse_sigma_px=np.zeros(0),
         )
+
+
+Reading = Mapping[str, Detection]
 
 
 class Detector(Protocol):

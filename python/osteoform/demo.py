@@ -17,7 +17,7 @@ from osteoform._distance import (
 )
 from osteoform._draw import draw_surface_error, save_png
 from osteoform._errors import InputError
-from osteoform._leg import leg_poses, size_loadings, with_size
+from osteoform._leg import draw_flexion_rad, leg_poses, mirrored_pose, size_loadings, with_size
 from osteoform._reconstruct import reconstruct
 from osteoform._render import vertex_normals
 from osteoform._report import write_reconstruction
@@ -33,7 +33,6 @@ _FIELD_SD_MM = 1.0
 _NUM_WAVES = 400
 _MAX_COEFFICIENT = 2.0
 _MIN_OUTSIDE_MM = 0.1
-_FLEXION_DEG = (0.0, 20.0)
 _PLAY_SD_DEG, _PLAY_SD_MM = 2.0, 1.0
 # Source to detector, source to object; a whole leg is taken from further away than one bone.
 _BONE_BEAM_MM = (1250.0, 950.0)
@@ -137,7 +136,7 @@ def _draw_leg(models: Mapping[str, ShapeModel], rng: Generator) -> dict[str, _Dr
         deviation = loading * leg_size + np.sqrt(1 - loading**2) * rng.standard_normal()
         shapes[bone] = with_size(model, _draw_coefficients(model, rng), float(deviation))
         meshes[bone], outside[bone] = draw_bone(model, rng, b=shapes[bone])
-    flexion_rad = float(np.deg2rad(rng.uniform(*_FLEXION_DEG)))
+    flexion_rad = draw_flexion_rad(rng)
     play = {bone: _draw_play(rng) for bone in models}
     poses = leg_poses(models, shapes, flexion_rad=flexion_rad, play=play)
     posed = [transformed(meshes[bone], pose).vertices for bone, pose in poses.items()]
@@ -162,11 +161,10 @@ def _draw_play(rng: Generator) -> F64:
 
 def _posed(drawn: Mapping[str, _DrawnBone], pose: F64, side: Side) -> dict[str, _DrawnBone]:
     """All bones of the side asked for, moved together by `pose` (4, 4) and put in the world."""
-    flip = np.diag([-1.0 if side == "left" else 1.0, 1.0, 1.0, 1.0])
     placed = {}
     for name, bone in drawn.items():
         mesh = bone.mesh if side == "right" else mirrored(bone.mesh)
-        world_from_bone = pose @ flip @ bone.world_from_bone @ flip
+        world_from_bone = pose @ mirrored_pose(bone.world_from_bone, side)
         placed[name] = _DrawnBone(
             mesh=transformed(mesh, world_from_bone),
             world_from_bone=world_from_bone,

@@ -15,11 +15,11 @@ from osteoform.atlas._femur import Femur
 from osteoform.atlas._femur_family import FemurFamily
 from osteoform.atlas._remesh import remesh
 from osteoform.atlas._skin import Skin
-from osteoform.atlas._surface import is_closed_manifold, iso_surface, to_surface, triangle_quality
+from osteoform.atlas._surface import is_closed_manifold, iso_surface, to_surface
 from osteoform.atlas._table import AtlasTable, load_table
 from osteoform.atlas.build import build_atlas_bone, build_template, draw_shapes
 from osteoform.atlas.measure import measure_femur
-from osteoform.modeling.surface import face_normals, signed_volume
+from osteoform.modeling.surface import face_normals, signed_volume, triangle_quality
 from reference.surface_fit import fit_surface, surface_distance
 
 F64 = NDArray[np.float64]

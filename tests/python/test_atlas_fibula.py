@@ -12,12 +12,12 @@ from scipy.spatial.transform import Rotation
 from osteoform import InputError, ShapeModel, load_model
 from osteoform.atlas._fibula_family import FibulaFamily
 from osteoform.atlas._profile import Rod
-from osteoform.atlas._surface import is_closed_manifold, triangle_quality
+from osteoform.atlas._surface import is_closed_manifold
 from osteoform.atlas.build import build_template, draw_shapes
 from osteoform.atlas.measure import MEASURERS, measure_fibula
 from osteoform.modeling.features import define_features
 from osteoform.modeling.procrustes import align_rigid
-from osteoform.modeling.surface import face_normals, signed_volume, vertex_normals
+from osteoform.modeling.surface import face_normals, signed_volume, triangle_quality, vertex_normals
 from reference.surface_fit import fit_surface, surface_distance
 
 F64 = NDArray[np.float64]

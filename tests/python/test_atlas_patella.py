@@ -13,12 +13,12 @@ from osteoform import InputError, ShapeModel, load_model
 from osteoform.atlas._family import Carry
 from osteoform.atlas._fields import sphere
 from osteoform.atlas._patella_family import PatellaFamily
-from osteoform.atlas._surface import is_closed_manifold, iso_surface, triangle_quality
+from osteoform.atlas._surface import is_closed_manifold, iso_surface
 from osteoform.atlas._table import AtlasTable
 from osteoform.atlas.build import build_template, draw_shapes
 from osteoform.atlas.measure import MEASURERS
 from osteoform.modeling.features import define_features
-from osteoform.modeling.surface import face_normals, signed_volume
+from osteoform.modeling.surface import face_normals, signed_volume, triangle_quality
 from reference.surface_fit import fit_surface, surface_distance
 
 F64 = NDArray[np.float64]

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from osteoform import ShapeModel, load_model
 from osteoform.atlas import _fields as fields
-from osteoform.atlas._surface import is_closed_manifold, triangle_quality
+from osteoform.atlas._surface import is_closed_manifold
 from osteoform.atlas._sweep import Cap, Outline, Sweep
 from osteoform.atlas._tibia_family import TibiaFamily
 from osteoform.atlas.build import draw_shapes
 from osteoform.atlas.measure import MEASURERS
 from osteoform.modeling.features import define_features
 from osteoform.modeling.procrustes import align_rigid, apply_rigid, rigid_transform
-from osteoform.modeling.surface import face_normals, signed_volume
+from osteoform.modeling.surface import face_normals, signed_volume, triangle_quality
 from reference.surface_fit import fit_surface, surface_distance
 
 F64 = NDArray[np.float64]

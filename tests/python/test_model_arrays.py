@@ -17,44 +17,20 @@ from osteoform.modeling.formats.ply_modes import write_ply_modes
 from osteoform.modeling.formats.points import PointModel, PointShapes
 from osteoform.modeling.formats.read import read_foreign
 from osteoform.modeling.formats.shapeworks import read_shapeworks
-from reference.toy_bones import toy_patella
+from toy_model import crooked_model
 
 Arrays = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def model() -> ShapeModel:
+    return crooked_model()
 
 
 def _read(path: Path) -> PointModel:
     content = read_foreign(path, bone="patella").content
     assert isinstance(content, PointModel)
     return content
-
-
-@pytest.fixture(scope="module")
-def model() -> ShapeModel:
-    """A toy bone whose modes are neither orthogonal nor of one length."""
-    rng = np.random.default_rng(7)
-    toy = toy_patella(4.0)
-    modes = rng.normal(size=(6, *toy.vertices.shape))
-    modes[4] = 0.5 * modes[0] - modes[1]
-    modes[5] = modes[2]
-    none = np.zeros((0, 3))
-    return ShapeModel(
-        bone="patella",
-        mean=toy.vertices,
-        faces=toy.faces,
-        modes=modes,
-        inadequacy_mm=rng.uniform(0.3, 0.9, len(toy.vertices)),
-        point_names=(),
-        point_mean=none,
-        point_modes=np.zeros((6, 0, 3)),
-        ellipsoid_names=(),
-        ellipsoid_mean=none,
-        ellipsoid_modes=np.zeros((6, 0, 3)),
-        ellipsoid_shape=np.zeros((0, 3, 3)),
-        ellipsoid_scale_modes=np.zeros((6, 0)),
-        axes=(),
-        num_pca=6,
-        origin="a test",
-    )
 
 
 def test_plain_round_trip(model: ShapeModel, tmp_path: Path) -> None:

@@ -17,6 +17,12 @@ from osteoform.modeling.formats.read import read_foreign
 from osteoform.modeling.formats.statismo import write_statismo
 from reference.scalismo_file import Arrays, toy_gaussian, write_scalismo
 from reference.toy_bones import toy_patella
+from toy_model import crooked_model
+
+
+@pytest.fixture(scope="module")
+def model() -> ShapeModel:
+    return crooked_model()
 
 
 def _read(path: Path) -> PointModel:
@@ -193,35 +199,6 @@ def test_damaged_hdf5(tmp_path: Path, rng: np.random.Generator) -> None:
         _read(tmp_path / "none.h5")
     with pytest.raises(InputError, match=r"needed \.h5"):
         _read(tmp_path / "model.xyz")
-
-
-@pytest.fixture(scope="module")
-def model() -> ShapeModel:
-    """A toy bone whose modes are neither orthogonal nor of one length."""
-    rng = np.random.default_rng(7)
-    toy = toy_patella(4.0)
-    modes = rng.normal(size=(6, *toy.vertices.shape))
-    modes[4] = 0.5 * modes[0] - modes[1]
-    modes[5] = modes[2]
-    none = np.zeros((0, 3))
-    return ShapeModel(
-        bone="patella",
-        mean=toy.vertices,
-        faces=toy.faces,
-        modes=modes,
-        inadequacy_mm=rng.uniform(0.3, 0.9, len(toy.vertices)),
-        point_names=(),
-        point_mean=none,
-        point_modes=np.zeros((6, 0, 3)),
-        ellipsoid_names=(),
-        ellipsoid_mean=none,
-        ellipsoid_modes=np.zeros((6, 0, 3)),
-        ellipsoid_shape=np.zeros((0, 3, 3)),
-        ellipsoid_scale_modes=np.zeros((6, 0)),
-        axes=(),
-        num_pca=6,
-        origin="a test",
-    )
 
 
 def _covariance(modes: np.ndarray) -> np.ndarray:

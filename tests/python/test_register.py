@@ -9,12 +9,13 @@ import pytest
 
 import osteoform
 from osteoform import InputError, Mesh
-from osteoform.modeling.deform import bending_energy, deform, triangle_quality
+from osteoform.modeling.deform import bending_energy, deform
 from osteoform.modeling.procrustes import align_rigid
 from osteoform.modeling.register import register_bone, surface_gap
 from osteoform.modeling.repair import length_of, read_bone
-from osteoform.modeling.surface import vertex_areas, vertex_normals
+from osteoform.modeling.surface import triangle_quality, vertex_areas, vertex_normals
 from osteoform.modeling.surface_fit import barycentric
+from reference.raw_mesh import raw
 from reference.toy_bones import ToyBone, toy_fibula, toy_patella
 
 
@@ -23,37 +24,16 @@ def toy() -> ToyBone:
     return toy_patella(2.0)
 
 
-def raw(vertices: np.ndarray, faces: np.ndarray, rng: np.random.Generator, *, mirror: bool) -> Mesh:
-    """The same surface in other triangles, numbered and posed at random, of the other side or not.
-
-    Every edge is split at a random place, every triangle in four.
-    """
-    pairs = np.sort(np.concatenate([faces[:, :2], faces[:, 1:], faces[:, [2, 0]]]), axis=1)
-    edges, index = np.unique(pairs, axis=0, return_inverse=True)
-    ab, bc, ca = index.reshape(3, -1) + len(vertices)
-    share = rng.uniform(0.3, 0.7, (len(edges), 1))
-    middle = (1.0 - share) * vertices[edges[:, 0]] + share * vertices[edges[:, 1]]
-    points = np.concatenate([vertices, middle])
-    a, b, c = faces.T
-    four = [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
-    split = np.concatenate([np.stack(corners, axis=1) for corners in four])
-    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    if (np.linalg.det(turn) < 0.0) != mirror:
-        turn[:, 0] *= -1.0
-    if mirror:
-        split = split[:, ::-1]
-    order = rng.permutation(len(points))
-    number = np.argsort(order)
-    points = (points @ turn.T + rng.normal(size=3) * 200.0)[order]
-    return Mesh(
-        vertices=points.astype(np.float32),
-        faces=np.ascontiguousarray(number[split][rng.permutation(len(split))], dtype=np.int32),
-    )
+def raw_mesh(
+    vertices: np.ndarray, faces: np.ndarray, rng: np.random.Generator, *, mirror: bool
+) -> Mesh:
+    split = raw(vertices, faces, rng, mirror=mirror)
+    return Mesh(vertices=split[0], faces=split[1])
 
 
 def test_raw_makes_the_same_surface(toy: ToyBone, rng: np.random.Generator) -> None:
     for mirror in (False, True):
-        mesh = raw(toy.vertices, toy.faces, rng, mirror=mirror)
+        mesh = raw_mesh(toy.vertices, toy.faces, rng, mirror=mirror)
         area = vertex_areas(mesh.vertices.astype(float), mesh.faces).sum()
         assert area == pytest.approx(vertex_areas(toy.vertices, toy.faces).sum(), rel=1e-4)
         outward = np.einsum(
@@ -117,7 +97,7 @@ def test_deform_follows_a_bump_and_keeps_triangles(toy: ToyBone) -> None:
 def test_a_raw_femur_is_brought_into_correspondence(mirror: bool, rng: np.random.Generator) -> None:
     model = osteoform.load_model(bone="femur")
     truth = model.instance(np.clip(rng.standard_normal(model.num_modes), -2.0, 2.0)).astype(float)
-    found = register_bone(model, raw(truth, model.faces, rng, mirror=mirror))
+    found = register_bone(model, raw_mesh(truth, model.faces, rng, mirror=mirror))
     assert found.side == ("left" if mirror else "right")
     assert found.side_sure
     assert found.rms_mm < 0.2

@@ -11,10 +11,9 @@ from osteoform.atlas._family import Carry, Values
 from osteoform.atlas._measure_patella import measure_patella
 from osteoform.atlas._patella import Patella
 from osteoform.atlas._regions import fade
-from osteoform.atlas._surface import triangle_quality
 from osteoform.atlas._table import AtlasTable, load_table
 from osteoform.modeling.kernel_modes import KernelOptions
-from osteoform.modeling.surface import face_normals
+from osteoform.modeling.surface import face_normals, triangle_quality
 
 _LEAST_QUALITY = 0.12
 _BOX = np.array([27.0, 20.0, 27.0])

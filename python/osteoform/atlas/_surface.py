@@ -64,14 +64,6 @@ def to_surface(points: F64, slope: Slope, *, steps: int = 4, longest_mm: float =
     return points
 
 
-def triangle_quality(vertices: F64, faces: I32) -> F64:
-    """4 sqrt(3) area / sum of squared sides (M,): 1 equilateral, 0 degenerate."""
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
-    squares = ((b - a) ** 2).sum(1) + ((c - b) ** 2).sum(1) + ((a - c) ** 2).sum(1)
-    return np.asarray(4 * np.sqrt(3) * area / np.maximum(squares, 1e-12))
-
-
 def is_closed_manifold(faces: I32) -> bool:
     """Every edge has one face on each side, and every vertex one fan."""
     starts = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])

@@ -13,7 +13,7 @@ import numpy as np
 
 from osteoform._types import Mesh
 from osteoform.modeling._scipy import sparse
-from osteoform.modeling.surface import F64, I32, face_normals, vertex_areas
+from osteoform.modeling.surface import F64, I32, face_normals, triangle_quality, vertex_areas
 from osteoform.modeling.surface_fit import Contacts, Target
 
 _STEPS = 14
@@ -50,14 +50,6 @@ def bending_energy(vertices: F64, faces: I32) -> Any:
     laplacian = _cotangents(vertices, faces)
     inverse = sparse().diags(1.0 / np.maximum(vertex_areas(vertices, faces), 1e-9))
     return laplacian.T @ inverse @ laplacian
-
-
-def triangle_quality(vertices: F64, faces: I32) -> F64:
-    """1 for an equilateral triangle, 0 for a degenerate one: 4 sqrt(3) area / sum of squares."""
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    squares = sum(np.sum(np.square(x), axis=1) for x in (b - a, c - b, a - c))
-    area = np.linalg.norm(face_normals(vertices, faces), axis=1)
-    return np.asarray(2.0 * np.sqrt(3.0) * area / np.maximum(squares, 1e-12))
 
 
 def _data(

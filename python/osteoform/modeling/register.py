@@ -13,9 +13,9 @@ from osteoform._placement import place_model
 from osteoform._shape_model import ShapeModel
 from osteoform._trial import mirrored
 from osteoform._types import Mesh, Side
-from osteoform.modeling.deform import deform, triangle_quality
+from osteoform.modeling.deform import deform
 from osteoform.modeling.repair import length_of
-from osteoform.modeling.surface import F64
+from osteoform.modeling.surface import F64, triangle_quality
 from osteoform.modeling.surface_fit import fit_surface
 
 _NUM_SAMPLES = 10_000

@@ -24,6 +24,14 @@ def face_normals(vertices: F64, faces: I32) -> F64:
     return np.asarray(np.cross(b - a, c - a), dtype=np.float64)
 
 
+def triangle_quality(vertices: F64, faces: I32) -> F64:
+    """4 sqrt(3) area / sum of squared sides (M,): 1 equilateral, 0 degenerate."""
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    squares = ((b - a) ** 2).sum(1) + ((c - b) ** 2).sum(1) + ((a - c) ** 2).sum(1)
+    return np.asarray(4 * np.sqrt(3) * area / np.maximum(squares, 1e-12))
+
+
 def vertex_normals(vertices: F64, faces: I32) -> F64:
     """Unit outward normals (N, 3), weighted by the areas of the triangles around a vertex."""
     normals = _gather(face_normals(vertices, faces), faces, len(vertices))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +31,8 @@ def load_exported(net: FeatureNet, path: Path) -> tuple[str, ...]:
 
     model = onnx.load(str(path))
     stored = {
-        t.name: torch.from_numpy(onnx.numpy_helper.to_array(t).copy()) for t in _tensors(model)
+        t.name: torch.from_numpy(onnx.numpy_helper.to_array(t).copy())
+        for t in model.graph.initializer
     }
     folded = [list(node.input[1:3]) for node in model.graph.node if node.op_type == "Conv"]
     folded = [names for names in folded if not names[0].startswith("net.")]
@@ -78,10 +78,6 @@ def unfold(net: FeatureNet, images: Iterable[Tensor]) -> None:
         norm.running_var.fill_(1.0 - norm.eps)
         norm.weight.copy_(sd)
         norm.bias += mean.float()
-
-
-def _tensors(model: Any) -> Iterable[Any]:
-    return model.graph.initializer  # type: ignore[no-any-return]
 
 
 def _normalised(net: FeatureNet) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
