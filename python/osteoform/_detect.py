@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -13,18 +14,43 @@ import numpy as np
 from osteoform._errors import DetectionError, MissingExtraError
 from osteoform._network_file import NetworkFacts, Tensor, read_facts
 from osteoform._normalize import NormalizedImage, normalize, pad_to_multiple
-from osteoform._peaks import Frame, NetworkOutput, Reading
-from osteoform._types import F32, Detection, Side, XrayView
+from osteoform._peaks import Frame, NetworkOutput
+from osteoform._peaks import Reading as NetworkReading
+from osteoform._types import F32, F64, Detection, Side, XrayView
 
 if TYPE_CHECKING:
     import onnxruntime
 
 
+_MIN_TURN = 0.02  # probability from which a quarter turn is tried
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What one look at an image shows.
+
+    Attributes
+    ----------
+    score
+        Number of features found, each counted by its probability.
+    quarter_turns
+        How often np.rot90 was applied to the (for left legs mirrored) image before it was read.
+    direction
+        (2,) mean unit direction of the beam, along the medial and the anterior axis of the leg.
+    """
+
+    score: float
+    reading: Mapping[str, Detection] = field(repr=False)
+    quarter_turns: int
+    direction: F64 = field(repr=False)
+
+
 class OnnxDetector:
     """The detector of the package: see `osteoform.train` for how it came to be.
 
-    The network knows right legs only, so left images are mirrored; it knows upright legs only, so
-    an image is read at its four quarter turns. All answers are in pixels of the original image.
+    The network knows right legs only, so left images are mirrored; it reads upright legs only, so
+    an image is read at every quarter turn that may set it upright. All answers are in pixels of the
+    original image.
 
     Parameters
     ----------
@@ -61,50 +87,65 @@ class OnnxDetector:
     def __call__(
         self, view: XrayView, *, side: Side, bones: Sequence[str]
     ) -> Sequence[Mapping[str, Detection]]:
-        """Read one image at its quarter turns, best reading first.
+        """Read one image at its likely quarter turns, best reading first.
 
         Returns
         -------
         Sequence of mappings from bone to Detection
-            Four readings, or eight where the polarity of the image is unknown. Bones that were
-            not seen have an empty detection.
+            One to four readings, twice as many where the polarity of the image is unknown. Bones
+            that were not seen have an empty detection.
         """
+        return [look.reading for look in self.look(view, side=side, bones=bones)]
+
+    def look(self, view: XrayView, *, side: Side, bones: Sequence[str]) -> list[Look]:
+        """Read one image at its likely quarter turns; best first."""
         unknown = sorted(set(bones) - set(self._facts.points))
         if unknown:
             raise DetectionError(f"the detector knows {list(self._facts.points)}, not {unknown}")
         polarities = ("dark_is_dense", "bright_is_dense")
-        readings: list[tuple[float, Mapping[str, Detection]]] = []
+        looks: list[Look] = []
         for polarity in (view.polarity,) if view.polarity else polarities:
             image = normalize(
                 view.pixels,
                 dark_is_dense=polarity == "dark_is_dense",
                 size_px=self._facts.input_px,
             )
-            readings += self._read_turns(image, mirrored=side == "left", bones=bones)
-        readings.sort(key=lambda reading: -reading[0])
-        return [reading for _, reading in readings]
+            looks += self._look_turned(image, side=side, bones=bones)
+        return sorted(looks, key=lambda look: -look.score)
 
-    def _read_turns(
-        self, image: NormalizedImage, *, mirrored: bool, bones: Sequence[str]
-    ) -> list[tuple[float, Mapping[str, Detection]]]:
+    def _look_turned(
+        self, image: NormalizedImage, *, side: Side, bones: Sequence[str]
+    ) -> list[Look]:
+        """Looks at the image as it is and at every other quarter turn that it says is likely."""
+        mirrored = side == "left"
         upright = image.values[:, ::-1] if mirrored else image.values
-        readings: list[tuple[float, Mapping[str, Detection]]] = []
-        for turns in ((0, 2), (1, 3)):
-            batch = [pad_to_multiple(np.rot90(upright, k), self._facts.multiple_px) for k in turns]
-            for k, output in zip(turns, self.run(np.stack(batch)), strict=True):
-                frame = Frame.of(image, quarter_turns=k, mirrored=mirrored)
-                reading = Reading.of(output, self._facts.stride_px)
-                found = {bone: reading.detection(bone, frame, self._facts) for bone in bones}
-                readings.append((reading.score, found))
-        return readings
+        looks: list[Look] = []
+        likely = [0]
+        for k in likely:  # grows at the first
+            turned = pad_to_multiple(np.rot90(upright, k), self._facts.multiple_px)
+            (output,) = self.run(turned[None])
+            if k == 0:
+                likely += [int(n) for n in np.flatnonzero(output.turns > _MIN_TURN) if n > 0]
+            frame = Frame.of(image, quarter_turns=k, mirrored=mirrored)
+            read = NetworkReading.of(output, self._facts.stride_px)
+            looks.append(
+                Look(
+                    score=read.score,
+                    reading={bone: read.detection(bone, frame, self._facts) for bone in bones},
+                    quarter_turns=k,
+                    direction=output.direction.astype(np.float64),
+                )
+            )
+        return looks
 
     def run(self, images: F32) -> list[NetworkOutput]:
         """Run the network on normalised, padded images (B, H, W)."""
         fed = np.ascontiguousarray(images[:, None], np.float32)
-        heat, shape, box = self._session.run(["heat", "shape", "box"], {"image": fed})
+        heat, shape, box, *attitude = self._session.run(self._facts.outputs, {"image": fed})
+        told = [{"turns": a[:4], "direction": a[4:]} for a in attitude[0]] if attitude else []
         return [
-            NetworkOutput(heat=h, shape=s.reshape(-1, 3, *s.shape[1:]), box=b)
-            for h, s, b in zip(heat, shape, box, strict=True)
+            NetworkOutput(heat=h, shape=s.reshape(-1, 3, *s.shape[1:]), box=b, **extra)
+            for h, s, b, extra in zip(heat, shape, box, told or [{}] * len(fed), strict=True)
         ]
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from osteoform._errors import DetectionError
 from osteoform._normalize import NORMALIZATION
 
-_FORMAT, _VERSION = "osteoform detector", "1"
+_FORMAT = "osteoform detector"
+_WITHOUT_ATTITUDE, _VERSION = "1", "2"  # the first version does not tell how the leg is seen
+NUM_ATTITUDE = 6  # the probability of each quarter turn, and the beam's direction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,12 @@ class NetworkFacts:
     sigma_scale: float
     sigma_floor_px: float
     origin: str
+    tells_attitude: bool
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what the network puts out."""
+        return ("heat", "shape", "box", *(["attitude"] if self.tells_attitude else []))
 
     @property
     def num_heat(self) -> int:
@@ -71,12 +79,13 @@ class Tensor:
 def read_facts(stored: Mapping[str, str], tensors: Sequence[Tensor]) -> NetworkFacts:
     """Read the metadata of a file and check names, types and shapes of what goes in and out."""
     for key, needed in (
-        ("format", _FORMAT),
-        ("version", _VERSION),
-        ("normalization", NORMALIZATION),
+        ("format", (_FORMAT,)),
+        ("version", (_VERSION, _WITHOUT_ATTITUDE)),
+        ("normalization", (NORMALIZATION,)),
     ):
-        if stored.get(key) != needed:
-            raise DetectionError(f"detector network: {key} is {stored.get(key)!r}, need {needed!r}")
+        if stored.get(key) not in needed:
+            wanted = " or ".join(map(repr, needed))
+            raise DetectionError(f"detector network: {key} is {stored.get(key)!r}, need {wanted}")
     try:
         facts = _parse(stored)
     except (KeyError, ValueError, AttributeError, TypeError) as error:
@@ -102,6 +111,7 @@ def _parse(stored: Mapping[str, str]) -> NetworkFacts:
         sigma_scale=float(stored["sigma_scale"]),
         sigma_floor_px=float(stored["sigma_floor_px"]),
         origin=stored["origin"],
+        tells_attitude=stored["version"] != _WITHOUT_ATTITUDE,
     )
 
 
@@ -112,7 +122,9 @@ def _check_signature(tensors: Sequence[Tensor], facts: NetworkFacts) -> None:
         "heat": (None, facts.num_heat, None, None),
         "shape": (None, 3 * facts.num_ellipses, None, None),
         "box": (None, len(facts.points), 5),
+        "attitude": (None, NUM_ATTITUDE),
     }
+    needed = {name: needed[name] for name in ("image", *facts.outputs)}
     found = {tensor.name: tensor for tensor in tensors}
     if set(found) != set(needed):
         raise DetectionError(

@@ -28,11 +28,18 @@ _CLASS_FLOOR = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOutput:
-    """One image's maps: heat (P, h, w) probabilities, shape (E, 3, h, w) and box (bones, 5) px."""
+    """What the network says of one image.
+
+    heat (P, h, w) probabilities, shape (E, 3, h, w) px, box (bones, 5) px; turns (4,) probability
+    of each number of quarter turns (np.rot90) that would set the image upright; direction (2,)
+    of the beam along a right leg's medial and anterior axes, the shorter the less sure.
+    """
 
     heat: F32 = field(repr=False)
     shape: F32 = field(repr=False)
     box: F32 = field(repr=False)
+    turns: F32 = field(default_factory=lambda: np.full(4, 0.25, np.float32))
+    direction: F32 = field(default_factory=lambda: np.zeros(2, np.float32))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,7 @@ FACTS = NetworkFacts(
     sigma_scale=1.0,
     sigma_floor_px=1.0,
     origin="test",
+    tells_attitude=True,
 )
 SAME = Frame(matrix=np.eye(2), offset=np.zeros(2), size_px=(64.0, 64.0))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ torch = pytest.importorskip("torch")
 from osteoform._rotation import rotation
 from osteoform._split import held_out
 from osteoform.train.card import card
-from osteoform.train.dataset import Batch, describe
+from osteoform.train.dataset import Batch, BatchStream, PoolPlan, ScenePool, describe
 from osteoform.train.export import Calibration, export_onnx, metadata
 from osteoform.train.legs import load_atlas, sample_leg
 from osteoform.train.loop import TrainingReport, learn_batch, new_optimizers
@@ -37,6 +39,9 @@ def random_batch(size: int = 2) -> Batch:
         roots=torch.rand(size, num_ellipses, 3, generator=generator) * 20,
         boxes=torch.cat([corners, corners + 30], 2),
         present=torch.ones(size, 4),
+        turn=torch.eye(4)[:size],
+        direction=torch.tensor([[1.0, 0.0]] * size),
+        upright=torch.ones(size, 1),
     )
 
 
@@ -65,6 +70,8 @@ def test_loss_is_least_at_the_truth():
             shape=(batch.roots / 32)[..., None, None].expand(-1, -1, -1, 16, 16),
             box=batch.boxes / 32,
             presence=torch.full((1, 4), 20.0),
+            turn=40.0 * batch.turn,
+            direction=batch.direction,
         )
 
     there = losses(readout_about(batch.points), batch, CHANNELS.ellipse_heat)
@@ -72,6 +79,8 @@ def test_loss_is_least_at_the_truth():
     assert there.heat < beside.heat
     assert float(there.shape) == pytest.approx(0.0, abs=1e-9)
     assert float(there.box) == pytest.approx(0.0, abs=1e-9)
+    assert float(there.turn) == pytest.approx(0.0, abs=1e-9)
+    assert float(there.direction) == pytest.approx(0.0, abs=1e-9)
 
 
 def test_warp_carries_image_and_truth_alike():
@@ -90,6 +99,7 @@ def test_warp_carries_image_and_truth_alike():
         ellipse_root_px=np.eye(2)[None] * 5,
         outline_px=at,
         bone_of=np.zeros(2, np.int8),
+        direction=np.array([1.0, 0.0]),
     )
     told = describe(truth, warp, image)
     for u, v in np.round(told["points"]).astype(int):
@@ -117,6 +127,8 @@ def test_exported_network_agrees_with_pytorch(tmp_path):
     heat = torch.softmax(logits, 2)[..., :-1].reshape(read.heat.shape)
     np.testing.assert_allclose(found[1].heat, heat[1].numpy(), atol=1e-5)
     np.testing.assert_allclose(found[0].box[:, :4], 32 * read.box[0].numpy(), atol=1e-2)
+    np.testing.assert_allclose(found[1].turns, torch.softmax(read.turn[1], 0), atol=1e-5)
+    np.testing.assert_allclose(found[1].direction, read.direction[1], atol=1e-5)
 
 
 def test_exported_network_can_be_trained_further(tmp_path):
@@ -217,3 +229,12 @@ def test_card_states_what_was_measured(tmp_path):
     assert "| femur | 10 | 1.23 | 2.5 | 7.0 | 90 % | 1 % | 0.80 | - |" in text
     assert "Measured on 123 simulated" in text
     assert "160 images in 10 steps" in text
+
+
+def test_workers_open_the_pool_themselves(tmp_path):
+    plan = PoolPlan(bones=tmp_path, people=(0,), num_scenes=4, seed=0)
+    stream = BatchStream(tmp_path, plan, batch_size=1, seed=0, scenes_per_batch=1.0)
+    stream._pool = ScenePool(tmp_path, plan)
+    sent = pickle.loads(pickle.dumps(stream))
+    assert sent._pool is None
+    assert sent.plan == plan

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -32,7 +32,8 @@ SHAPES = ((256, 256), (256, 128), (256, 192), (192, 256))
 _TURNED = (128, 256)
 _SHAPE_SHARE = (0.52, 0.26, 0.12, 0.07, 0.03)
 _POOL_SHARE = (0.55, 0.26, 0.11, 0.08)
-_REJECT_SHARE = 0.12
+_REJECT_SHARE = 0.2
+_WRONG_SHARE = 0.2  # of the rejected: read with the wrong polarity, not turned
 _FIRST_SCENES = 96
 _CLUTTER_COUNT = 240
 _PRESENT_SHARE = 0.04
@@ -58,7 +59,9 @@ class Batch:
     """Images (B, 1, H, W) and what is true of them, in pixels of the image.
 
     points (B, P, 2) with visible (B, P); roots (B, E, 3) as S11, S22, S12; boxes (B, bones, 4)
-    with present (B, bones).
+    with present (B, bones). turn (B, 4) is 1 at the quarter turn that sets the image upright, 0
+    everywhere in images that cannot be read; direction (B, 2) is the beam's (see `Readout`), where
+    upright (B, 1).
     """
 
     images: Tensor
@@ -67,6 +70,9 @@ class Batch:
     roots: Tensor
     boxes: Tensor
     present: Tensor
+    turn: Tensor
+    direction: Tensor
+    upright: Tensor
 
 
 class ScenePool:
@@ -151,6 +157,10 @@ class BatchStream(Dataset[Batch]):
         self._pool: ScenePool | None = None
         self._clutter: F32 | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is open: a mapped file would be copied as it is now, half rendered."""
+        return {**vars(self), "_pool": None, "_clutter": None}
+
     def __len__(self) -> int:
         return 1 << 30
 
@@ -167,7 +177,7 @@ class BatchStream(Dataset[Batch]):
             turn = int(rng.choice([1, 3]))
         elif rng.uniform() < _REJECT_SHARE:
             turn = int(rng.choice([1, 2, 3])) if shape[::-1] in SHAPES else 2
-            if rng.uniform() < 0.3:
+            if rng.uniform() < _WRONG_SHARE:
                 turn, wrong = 0, True
         source = SHAPES.index(shape[::-1] if turn % 2 else shape)
         scene = self._pick_scene(rng, source, batch)
@@ -176,6 +186,8 @@ class BatchStream(Dataset[Batch]):
         image = self._expose(rng, source, scene, warp, size, wrong)
         truth = self._scenes.truth(source, scene)
         sample = describe(truth, warp, image)
+        sample["turn"] = np.eye(4, dtype=np.float32)[-turn % 4] * float(not wrong)
+        sample["upright"] = np.array([float(not turn and not wrong)], np.float32)
         if turn or wrong:
             sample["visible"][:] = 0.0
             sample["present"][:] = 0.0
@@ -227,6 +239,7 @@ def describe(truth: Truth, warp: Warp, image: RandomImage) -> dict[str, F32]:
         "roots": np.stack([roots[:, 0, 0], roots[:, 1, 1], roots[:, 0, 1]], 1).astype(np.float32),
         "boxes": boxes.astype(np.float32),
         "present": present.astype(np.float32),
+        "direction": truth.direction.astype(np.float32),
     }
 
 

@@ -15,7 +15,7 @@ from osteoform.train.losses import HEAT_SIGMA_CELLS
 from osteoform.train.network import LENGTH_UNIT_PX, STRIDE, Channels, FeatureNet
 
 FORMAT = "osteoform detector"
-VERSION = "1"
+VERSION = "2"
 _OPSET = 17
 
 
@@ -34,13 +34,17 @@ class _Deployed(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return heat (B, P, h, w) probabilities, shape (B, 3E, h, w), box (B, bones, 5)."""
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return heat (B, P, h, w), shape (B, 3E, h, w), box (B, bones, 5), attitude (B, 6).
+
+        Heat is probabilities; attitude is the probability of each quarter turn and the direction.
+        """
         read = self.net(image)
         logits = torch.cat([read.heat.flatten(2), read.absent[..., None]], 2)
         heat = torch.softmax(logits, 2)[..., :-1].reshape(read.heat.shape)
         box = torch.cat([read.box * LENGTH_UNIT_PX, read.presence.sigmoid()[..., None]], 2)
-        return heat, read.shape.flatten(1, 2) * LENGTH_UNIT_PX, box
+        attitude = torch.cat([torch.softmax(read.turn, 1), read.direction], 1)
+        return heat, read.shape.flatten(1, 2) * LENGTH_UNIT_PX, box, attitude
 
 
 def export_onnx(
@@ -66,12 +70,13 @@ def _trace(deployed: nn.Module, path: Path) -> None:
             (torch.zeros(1, 1, _normalize.INPUT_PX, _normalize.INPUT_PX),),
             str(path),
             input_names=["image"],
-            output_names=["heat", "shape", "box"],
+            output_names=["heat", "shape", "box", "attitude"],
             dynamic_axes={
                 "image": {0: "batch", 2: "height", 3: "width"},
                 "heat": {0: "batch", 2: "rows", 3: "columns"},
                 "shape": {0: "batch", 2: "rows", 3: "columns"},
                 "box": {0: "batch"},
+                "attitude": {0: "batch"},
             },
             opset_version=_OPSET,
             dynamo=False,

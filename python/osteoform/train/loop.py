@@ -33,7 +33,8 @@ _MUON_RATE = 0.02
 _MUON_MOMENTUM = 0.95
 _WARM_UP = 0.02
 _LAST_RATE = 0.01
-_RESTART_RATE = 0.5  # of the rates, for weights that were trained before
+# Of the rates, for weights that were trained before: they have to learn, not to forget.
+_RESTART_RATE = 0.2
 _MEAN_DECAY = 0.999
 _SAVE_EVERY_S = 120.0
 _WORKERS = 2

@@ -16,6 +16,8 @@ HEAT_SIGMA_CELLS = 1.0
 _SHAPE_WEIGHT = 2.0
 _BOX_WEIGHT = 0.5
 _PRESENCE_WEIGHT = 0.3
+_TURN_WEIGHT = 0.2
+_DIRECTION_WEIGHT = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,8 @@ class Losses:
     shape: Tensor
     box: Tensor
     presence: Tensor
+    turn: Tensor
+    direction: Tensor
 
     @property
     def total(self) -> Tensor:
@@ -34,6 +38,8 @@ class Losses:
             + _SHAPE_WEIGHT * self.shape
             + _BOX_WEIGHT * self.box
             + _PRESENCE_WEIGHT * self.presence
+            + _TURN_WEIGHT * self.turn
+            + _DIRECTION_WEIGHT * self.direction
         )
 
 
@@ -61,6 +67,8 @@ def losses(readout: Readout, batch: Batch, ellipse_heat: tuple[int, ...]) -> Los
             present,
         ),
         presence=functional.binary_cross_entropy_with_logits(readout.presence, batch.present),
+        turn=_mean_where(-torch.log_softmax(readout.turn, 1), batch.turn),
+        direction=_mean_where((readout.direction - batch.direction).square(), batch.upright),
     )
 
 

@@ -16,6 +16,7 @@ LENGTH_UNIT_PX = 32.0
 _WIDTHS = (16, 32, 48, 64, 80, 96)
 _LAST_WIDTH = 64
 _BOX_LEVEL = 3
+_TURNS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,11 @@ class Readout:
         (B, E, 3, h, w): S11, S22, S12 of the ellipse's symmetric root, in LENGTH_UNIT_PX.
     box, presence
         (B, bones, 4) as u0, v0, u1, v1 in LENGTH_UNIT_PX, and (B, bones) logits.
+    turn
+        (B, 4): logits of the quarter turns (np.rot90) that set the image upright.
+    direction
+        (B, 2): mean of the beam's unit direction in an upright image, along a right leg's medial
+        and anterior axes; the shorter, the less sure.
     """
 
     heat: Tensor
@@ -76,6 +82,8 @@ class Readout:
     shape: Tensor
     box: Tensor
     presence: Tensor
+    turn: Tensor
+    direction: Tensor
 
 
 class FeatureNet(nn.Module):
@@ -99,6 +107,9 @@ class FeatureNet(nn.Module):
         self.absence = nn.Sequential(
             nn.Linear(2 * widths[-1], 64), nn.ReLU(), nn.Linear(64, self.num_heat)
         )
+        self.attitude = nn.Sequential(
+            nn.Linear(2 * widths[-1], 64), nn.ReLU(), nn.Linear(64, _TURNS + 2)
+        )
         self.boxes = nn.Conv2d(widths[_BOX_LEVEL], bones * 6, 1)
 
     def forward(self, image: Tensor) -> Readout:
@@ -119,6 +130,7 @@ class FeatureNet(nn.Module):
         with torch.autocast(image.device.type, enabled=False):
             maps = self.points(decoded.float())
             absent = self.absence(pooled.float())
+            attitude = self.attitude(pooled.float())
             proposals = self.boxes(box_features.float())
         box, presence = _boxes(proposals, 2.0 ** (_BOX_LEVEL + 1))
         return Readout(
@@ -127,6 +139,8 @@ class FeatureNet(nn.Module):
             shape=_split(maps[:, self.num_heat :], 3),
             box=box,
             presence=presence,
+            turn=attitude[:, :_TURNS],
+            direction=attitude[:, _TURNS:],
         )
 
 

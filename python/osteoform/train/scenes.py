@@ -10,16 +10,11 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from osteoform import _core
-from osteoform._types import BONES, F32, F64, I32
-from osteoform.train.legs import (
-    PELVIS,
-    Leg,
-    LegAtlas,
-    as_mesh,
-    knee_axis,
-    sample_leg,
-    vertex_normals,
-)
+from osteoform._types import BONES, F64, I32
+from osteoform.train.foot import draw_foot
+from osteoform.train.legs import PELVIS, Leg, LegAtlas, knee_axis, sample_leg, vertex_normals
+from osteoform.train.metal import draw_cast, draw_metal
+from osteoform.train.rays import thickness
 from osteoform.train.tissue import soft_tissue
 
 F16 = NDArray[np.float16]
@@ -28,7 +23,7 @@ MARGIN_PX = 24
 OUTLINE_STEP = 4
 
 _SITES = ("knee", "femur", "hip", "ankle", "shank", "leg", "patella")
-_SITE_SHARE = (0.44, 0.20, 0.05, 0.04, 0.13, 0.07, 0.07)
+_SITE_SHARE = (0.38, 0.17, 0.08, 0.08, 0.12, 0.09, 0.08)
 _FIELD_MM = {
     "knee": (180.0, 350.0),
     "femur": (440.0, 600.0),
@@ -48,9 +43,10 @@ _JITTER = {
     "patella": 0.1,
 }
 # A bone by itself, as after dissection: nothing else tells where it lies.
-_LONE_SHARE = {"femur": 0.35, "shank": 0.5, "patella": 0.6}
+_LONE_SHARE = {"femur": 0.2, "shank": 0.3, "patella": 0.35}
 _LONE_BONES = {"femur": ("femur",), "shank": ("tibia", "fibula"), "patella": ("patella",)}
 _FAR_PX = 1e6
+_FOOT_SHARE = 0.8
 # Cortical thickness [mm]: ends and middle of the shaft, each drawn from a range.
 _CORTEX_MM = {
     "femur": ((0.6, 1.5), (4.0, 7.5)),
@@ -73,12 +69,15 @@ class Truth:
         (E, 2, 2): symmetric root of the squared-semi-axes matrix of every ellipse.
     outline_px
         (V, 2): projected vertices of all bones; `bone_of` (V,) says whose they are.
+    direction
+        (2,): unit direction of the beam along the medial and the anterior axis of the leg.
     """
 
     points_px: F64
     ellipse_root_px: F64
     outline_px: F64
     bone_of: NDArray[np.int8]
+    direction: F64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +107,11 @@ def sample_scene(atlas: LegAtlas, rng: Generator, *, shape: tuple[int, int]) -> 
     field_mm = rng.uniform(*_FIELD_MM[site])
     canvas = (shape[0] + 2 * MARGIN_PX, shape[1] + 2 * MARGIN_PX)
     mm_per_px = field_mm / max(shape)
-    view = _sample_view(atlas, leg, rng, site=site, mm_per_px=mm_per_px, canvas=canvas)
+    view, azimuth = _sample_view(atlas, leg, rng, site=site, mm_per_px=mm_per_px, canvas=canvas)
     present = _present(rng, site)
     return Scene(
         layers=_render(atlas, leg, view, rng, parts=present, canvas=canvas),
-        truth=project_truth(atlas, leg, view, present=present),
+        truth=project_truth(atlas, leg, view, azimuth_rad=azimuth, present=present),
         mm_per_px=mm_per_px,
     )
 
@@ -129,6 +128,7 @@ def project_truth(
     leg: Leg,
     view: _core.ConeView | _core.SlotView,
     *,
+    azimuth_rad: float = 0.0,
     present: Sequence[str] = BONES,
 ) -> Truth:
     """Feature points, ellipses (to first order in their size) and outlines in pixels.
@@ -156,6 +156,7 @@ def project_truth(
         ellipse_root_px=np.stack(roots),
         outline_px=outline_px,
         bone_of=bone_of,
+        direction=np.array([np.cos(azimuth_rad), np.sin(azimuth_rad)]),
     )
 
 
@@ -186,9 +187,10 @@ def _sample_view(
     site: str,
     mm_per_px: float,
     canvas: tuple[int, int],
-) -> _core.ConeView | _core.SlotView:
+) -> tuple[_core.ConeView | _core.SlotView, float]:
+    """The view, and the beam's azimuth [rad] from the leg's medial to its anterior axis."""
     center, up, medial = _aim(atlas, leg, rng, site)
-    rotation = _orientation(rng, up, medial)
+    rotation, azimuth = _orientation(rng, up, medial)
     distance = rng.uniform(700.0, 1500.0) * (1.8 if site == "leg" else 1.0)
     middle = np.array([canvas[1] - 1, canvas[0] - 1]) / 2
     aim_px = middle + rng.normal(0.0, _JITTER[site], 2) * (min(canvas) - 2 * MARGIN_PX)
@@ -199,15 +201,16 @@ def _sample_view(
     view_from_world[:3, 3] = np.array([*offset, distance]) - rotation @ center
     focal = distance / mm_per_px
     if site in ("leg", "femur", "shank") and rng.uniform() < 0.25:
-        return _core.SlotView(
+        slot = _core.SlotView(
             focal_px=focal,
             principal_u_px=principal[0],
             row_pitch_mm=mm_per_px,
             first_row_mm=-principal[1] * mm_per_px,
             view_from_world=view_from_world,
         )
+        return slot, azimuth
     K = np.array([[focal, 0.0, principal[0]], [0.0, focal, principal[1]], [0.0, 0.0, 1.0]])
-    return _core.ConeView(K=K, view_from_world=view_from_world)
+    return _core.ConeView(K=K, view_from_world=view_from_world), azimuth
 
 
 def _aim(atlas: LegAtlas, leg: Leg, rng: Generator, site: str) -> tuple[F64, F64, F64]:
@@ -232,14 +235,17 @@ def _aim(atlas: LegAtlas, leg: Leg, rng: Generator, site: str) -> tuple[F64, F64
     return center, up / np.linalg.norm(up), medial
 
 
-def _orientation(rng: Generator, up: F64, medial: F64) -> F64:
-    """Rotation view_from_world of a beam from any side of the leg, tilted and rolled a little."""
+def _orientation(rng: Generator, up: F64, medial: F64) -> tuple[F64, float]:
+    """Rotation view_from_world of a beam from any side of the leg, tilted and rolled a little.
+
+    Returned with the beam's azimuth.
+    """
     side = medial - up * (medial @ up)
     side /= np.linalg.norm(side)
     front = np.cross(side, up)
-    azimuth = rng.uniform(0.0, 2 * np.pi)
+    azimuth = float(rng.uniform(0.0, 2 * np.pi))
     if rng.uniform() < 0.5:
-        azimuth = rng.integers(4) * np.pi / 2 + rng.normal(0.0, 0.2)
+        azimuth = float(rng.integers(4) * np.pi / 2 + rng.normal(0.0, 0.2))
     tilt = np.clip(rng.normal(0.0, 0.17), -0.45, 0.45)
     beam = np.cos(tilt) * (np.cos(azimuth) * side + np.sin(azimuth) * front) + np.sin(tilt) * up
     down = -(up - beam * (up @ beam))
@@ -247,7 +253,7 @@ def _orientation(rng: Generator, up: F64, medial: F64) -> F64:
     right = np.cross(down, beam)
     roll = np.clip(rng.normal(0.0, 0.22), -0.6, 0.6)
     c, s = np.cos(roll), np.sin(roll)
-    return np.stack([c * right + s * down, c * down - s * right, beam])
+    return np.stack([c * right + s * down, c * down - s * right, beam]), azimuth
 
 
 def _render(
@@ -265,31 +271,26 @@ def _render(
         outer.append(vertices)
         inner.append(_endosteum(vertices, atlas.faces[part], rng, part))
         faces.append(atlas.faces[part])
+    body = soft_tissue(atlas, leg, rng, with_trunk=PELVIS in parts)
+    if "tibia" in parts and "fibula" in parts and rng.uniform() < _FOOT_SHARE:
+        bones, flesh = draw_foot(atlas, leg, rng)
+        body[0].append(flesh[0])
+        body[1].append(flesh[1])
+        for vertices, triangles in bones:
+            outer.append(vertices)
+            inner.append(vertices - vertex_normals(vertices, triangles) * rng.uniform(0.6, 1.5))
+            faces.append(triangles)
     if rng.uniform() < 0.12:
         mirror = _other_leg(leg, rng)
         outer += [mirror(v) for v in outer]
         inner += [mirror(v) for v in inner]
         faces += [f[:, ::-1] for f in faces]
-    body = soft_tissue(atlas, leg, rng, with_trunk=PELVIS in parts)
-    bone = _thickness(outer, faces, view, canvas)
-    spongy = np.clip(_thickness(inner, faces, view, canvas), 0.0, bone)
-    whole = np.maximum(_thickness(*body, view, canvas), bone)
-    return np.stack([bone - spongy, spongy, whole]).astype(np.float16)
-
-
-def _thickness(
-    vertices: list[F64],
-    faces: list[I32],
-    view: _core.ConeView | _core.SlotView,
-    canvas: tuple[int, int],
-) -> F32:
-    starts = np.cumsum([0, *(len(v) for v in vertices[:-1])])
-    joined = np.concatenate([f + s for f, s in zip(faces, starts, strict=True)]).astype(np.int32)
-    points, triangles = as_mesh(np.concatenate(vertices), np.ascontiguousarray(joined))
-    thickness: F32 = _core.thickness(
-        vertices=points, faces=triangles, view=view, width=canvas[1], height=canvas[0]
-    )
-    return np.maximum(thickness, 0.0)
+    bone = thickness(outer, faces, view, canvas)
+    spongy = np.clip(thickness(inner, faces, view, canvas), 0.0, bone)
+    whole = np.maximum(thickness(*body, view, canvas), bone)
+    metal = draw_metal(atlas, leg, view, rng, canvas=canvas, bones=parts)
+    cast = draw_cast(body, view, rng, canvas=canvas)
+    return np.stack([bone - spongy + metal, spongy, whole + cast]).astype(np.float16)
 
 
 def _endosteum(vertices: F64, faces: I32, rng: Generator, part: str) -> F64:

@@ -17,6 +17,7 @@ from osteoform._errors import InputError
 from osteoform.train.network import FeatureNet
 
 _HEADS = ("points", "absence", "boxes")
+_LATER_HEADS = ("attitude",)  # that older files lack: they begin at random
 
 
 def load_exported(net: FeatureNet, path: Path) -> tuple[str, ...]:
@@ -47,8 +48,9 @@ def load_exported(net: FeatureNet, path: Path) -> tuple[str, ...]:
         norm.running_mean.zero_()
         norm.running_var.fill_(1.0 - norm.eps)
     for name, value in net.named_parameters():
-        if name.split(".")[0] in _HEADS:
-            _copy(value, stored[f"net.{name}"], path)
+        head, key = name.split(".")[0], f"net.{name}"
+        if head in _HEADS or (head in _LATER_HEADS and key in stored):
+            _copy(value, stored[key], path)
     origin = {entry.key: entry.value for entry in model.metadata_props}.get("origin", "")
     return tuple(re.findall("`([^`]+)`", origin))
 

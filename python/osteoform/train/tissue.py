@@ -50,18 +50,21 @@ def soft_tissue(
     side /= np.linalg.norm(side, axis=1, keepdims=True)
     rear = np.cross(side, along)
     flat = rng.uniform(0.85, 1.15)
-    tube = _tube(center + rear * -back[:, None], side, rear, radius * flat, radius / flat)
+    limb = tube(center + rear * -back[:, None], side, rear, radius * flat, radius / flat)
     if not with_trunk:
-        return [tube[0]], [tube[1]]
-    trunk = _tube_ellipsoid(head + [95.0, 10.0, 90.0], rng.uniform(0.85, 1.3) * _TRUNK_MM)
-    return [tube[0], trunk[0]], [tube[1], trunk[1]]
+        return [limb[0]], [limb[1]]
+    trunk = ellipsoid(head + [95.0, 10.0, 90.0], rng.uniform(0.85, 1.3) * _TRUNK_MM)
+    return [limb[0], trunk[0]], [limb[1], trunk[1]]
 
 
 _TRUNK_MM = np.array([175.0, 115.0, 190.0])
 
 
-def _tube(center: F64, first: F64, second: F64, radius_1: F64, radius_2: F64) -> tuple[F64, I32]:
-    """Rings of ellipses joined to a closed surface, wound outward."""
+def tube(center: F64, first: F64, second: F64, radius_1: F64, radius_2: F64) -> tuple[F64, I32]:
+    """Rings of ellipses joined to a closed surface, wound outward.
+
+    Centres, unit axes (n, 3) and radii (n,) [mm] along both axes.
+    """
     angle = np.linspace(0.0, 2 * np.pi, _AROUND, endpoint=False)
     ring = (
         center[:, None]
@@ -92,9 +95,10 @@ def _tube_faces(num_rings: int) -> I32:
     ).astype(np.int32)
 
 
-def _tube_ellipsoid(center: F64, semi_axes: F64) -> tuple[F64, I32]:
+def ellipsoid(center: F64, semi_axes: F64) -> tuple[F64, I32]:
+    """A closed ellipsoid along the axes of the frame [mm]."""
     polar = np.linspace(0.05, np.pi - 0.05, 16)
     middle = center + np.outer(np.cos(polar) * semi_axes[2], [0.0, 0.0, 1.0])
     side = np.tile([1.0, 0.0, 0.0], (len(polar), 1))
     rear = np.tile([0.0, 1.0, 0.0], (len(polar), 1))
-    return _tube(middle, side, rear, np.sin(polar) * semi_axes[0], np.sin(polar) * semi_axes[1])
+    return tube(middle, side, rear, np.sin(polar) * semi_axes[0], np.sin(polar) * semi_axes[1])
