@@ -117,8 +117,8 @@ def _rod(line: F64, radius_mm: float) -> Mesh:
     side /= np.linalg.norm(side) + 1e-12
     rear = np.cross(side, along / (np.linalg.norm(along) + 1e-12))
     radius = np.full(len(line), radius_mm)
-    repeated = (np.repeat(axis[None], len(line), 0) for axis in (side, rear))
-    return tube(line, *repeated, radius, radius)
+    first, second = (np.repeat(axis[None], len(line), 0) for axis in (side, rear))
+    return tube(line, first, second, radius, radius)
 
 
 def _through(meshes: list[Mesh], view: View, canvas: tuple[int, int]) -> F32:
