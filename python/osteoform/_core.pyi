@@ -310,9 +310,10 @@ class BoneFit:
     @property
     def readings(self) -> list[int]: ...
     @property
-    def silhouette_px(
-        self,
-    ) -> list[typing.Annotated[numpy.typing.NDArray[numpy.float32], "[m, 2]"]]: ...
+    def rims(self) -> list[typing.Annotated[numpy.typing.NDArray[numpy.float32], "[m, 4]"]]:
+        """
+        Per view (n, 4): pixel of the silhouette and outward unit normal.
+        """
     @property
     def status(self) -> FitStatus: ...
     @property
@@ -403,6 +404,9 @@ def fit_bone(
     pixels: collections.abc.Sequence[typing.Annotated[numpy.typing.ArrayLike, numpy.float32]],
     polarities: collections.abc.Sequence[Polarity],
     readings: collections.abc.Sequence[collections.abc.Sequence[ViewFeatures]],
+    foreign_rims: collections.abc.Sequence[
+        typing.Annotated[numpy.typing.ArrayLike, numpy.float32, "[m, 4]"]
+    ] = [],
     start: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[4, 4]"] | None,
     options: FitOptions,
 ) -> BoneFit:
@@ -462,9 +466,12 @@ def search_boundary(
     half_width_px: typing.SupportsFloat | typing.SupportsIndex,
     step_px: typing.SupportsFloat | typing.SupportsIndex = 0.5,
     cap: typing.SupportsFloat | typing.SupportsIndex = 0.0,
+    foreign_rims: typing.Annotated[numpy.typing.ArrayLike, numpy.float32, "[m, 4]"] = ...,
+    certain_px: typing.SupportsFloat | typing.SupportsIndex = 0.0,
+    reach_px: typing.SupportsFloat | typing.SupportsIndex = 0.0,
 ) -> tuple[typing.Any, ...]:
     """
-    Offset (n,) [px] and strength (n,) of the edge along each normal; strength 0: none.
+    Offset (n,) [px] and strength (n,) of the edge along each normal, strength 0: none; and the share (n,) of it that no foreign rim claims.
     """
 
 def silhouette(

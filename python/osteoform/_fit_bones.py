@@ -10,9 +10,10 @@ import numpy as np
 
 from osteoform import _core
 from osteoform._core import FitOptions, FitStatus
+from osteoform._foreign_rims import foreign_rims
 from osteoform._result import BoneReconstruction
 from osteoform._shape_model import ShapeModel
-from osteoform._types import F64, Detection, Mesh, Reading, Side, XrayView
+from osteoform._types import F32, F64, Detection, Mesh, Reading, Side, XrayView
 
 POLARITIES = {
     "dark_is_dense": _core.Polarity.DARK_IS_DENSE,
@@ -23,6 +24,8 @@ _STAGES = ("match", "prepare", "search", "solve", "summary")
 _LIKELY_READING = 0.5  # of the evidence of a view's best reading
 
 Readings = Sequence[Sequence[Reading]]
+Rims = Sequence[F32]
+_Task = tuple[Readings, F64 | None, Rims]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,35 +49,66 @@ class BoneFitter:
     def fit_all(
         self, wanted: Mapping[str, tuple[Readings, F64 | None]]
     ) -> dict[str, BoneReconstruction]:
-        """Fit every bone from its readings, one list per view, and from a start if there is one."""
-        num_workers = min(len(wanted), self.options.num_threads)
+        """Fit every bone from its readings, one list per view, and from a start if there is one.
+
+        An edge that two bones claim is the more certain one's: the other is fitted once more
+        without it.
+        """
+        found = self._fit_all({bone: (*what, ()) for bone, what in wanted.items()})
+        claimed = {bone: foreign_rims(bone, found) for bone in found}
+        again = {bone: (*wanted[bone], rims) for bone, rims in claimed.items() if rims}
+        refitted = self._fit_all(again)
+        return found | {b: r for b, r in refitted.items() if r.status is not FitStatus.NOT_FOUND}
+
+    def fit_beside(
+        self, bone: str, readings: Readings, found: Mapping[str, BoneReconstruction]
+    ) -> BoneReconstruction:
+        """Fit one bone from its readings, one list per view, with all threads.
+
+        Edges of the other bones `found` are theirs.
+        """
+        first = self._fit(bone, readings, None, self.options, ())
+        foreign = foreign_rims(bone, {**found, bone: first})
+        if not foreign:
+            return first
+        again = self._fit(bone, readings, None, self.options, foreign)
+        return first if again.status is FitStatus.NOT_FOUND else again
+
+    def _fit_all(self, tasks: Mapping[str, _Task]) -> dict[str, BoneReconstruction]:
+        num_workers = min(len(tasks), self.options.num_threads)
         options = self.options
         if num_workers > 1:
             options = _with_threads(options, max(1, self.options.num_threads // num_workers))
-        with ThreadPoolExecutor(num_workers) as workers:
+        with ThreadPoolExecutor(max(1, num_workers)) as workers:
             jobs = {
-                bone: workers.submit(self._fit_likely, bone, readings, start, options)
-                for bone, (readings, start) in wanted.items()
+                bone: workers.submit(self._fit_likely, bone, *task, options)
+                for bone, task in tasks.items()
             }
             return {bone: job.result() for bone, job in jobs.items()}
 
-    def fit(self, bone: str, readings: Readings) -> BoneReconstruction:
-        """Fit one bone from its readings, one list per view, with all threads."""
-        return self._fit(bone, readings, None, self.options)
-
     def _fit_likely(
-        self, bone: str, readings: Readings, start: F64 | None, options: FitOptions
+        self,
+        bone: str,
+        readings: Readings,
+        start: F64 | None,
+        foreign: Rims,
+        options: FitOptions,
     ) -> BoneReconstruction:
         """Try the likely readings; all of them, where those lead nowhere."""
         likely = [_likely(bone, of_view) for of_view in readings]
-        found = self._fit(bone, likely, start, options)
+        found = self._fit(bone, likely, start, options, foreign)
         more = any(len(a) < len(b) for a, b in zip(likely, readings, strict=True))
         if found.status is FitStatus.NOT_FOUND and more:
-            return self._fit(bone, readings, start, options)
+            return self._fit(bone, readings, start, options, foreign)
         return found
 
     def _fit(
-        self, bone: str, readings: Readings, start: F64 | None, options: FitOptions
+        self,
+        bone: str,
+        readings: Readings,
+        start: F64 | None,
+        options: FitOptions,
+        foreign: Rims,
     ) -> BoneReconstruction:
         fitted = _core.fit_bone(
             model=self.models[bone].core(self.side),
@@ -84,6 +118,7 @@ class BoneFitter:
             readings=[
                 [core_features(reading[bone]) for reading in of_view] for of_view in readings
             ],
+            foreign_rims=list(foreign),
             start=start,
             options=options,
         )
@@ -148,6 +183,6 @@ def _wrap(
         detections=tuple(
             of_view[taken][bone] for of_view, taken in zip(readings, fit.readings, strict=True)
         ),
-        silhouette_px=tuple(fit.silhouette_px),
+        rims=tuple(fit.rims),
         boundary_px=tuple(fit.boundary_px),
     )

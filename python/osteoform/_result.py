@@ -34,8 +34,11 @@ class BoneReconstruction:
         point in the image that has an edge within 5 mm, and the share that has one.
     detections
         What was taken from the detector, one per view.
-    silhouette_px, boundary_px
-        One (n, 2) array per view: projected rims, and the boundary found from each (NaN: none).
+    rims
+        One (n, 4) array per view: pixel (u, v) of every silhouette point, outer and inner, and the
+        outward unit normal of the rim there.
+    boundary_px
+        One (n, 2) array per view: the boundary found from each of them (NaN: none).
     """
 
     bone: str
@@ -53,8 +56,13 @@ class BoneReconstruction:
     num_matched: float
     iterations: int
     detections: tuple[Detection, ...] = field(repr=False)
-    silhouette_px: tuple[F32, ...] = field(repr=False)
+    rims: tuple[F32, ...] = field(repr=False)
     boundary_px: tuple[F32, ...] = field(repr=False)
+
+    @property
+    def silhouette_px(self) -> tuple[F32, ...]:
+        """Projected rims: one (n, 2) array per view."""
+        return tuple(rims[:, :2] for rims in self.rims)
 
     def rejected(self) -> BoneReconstruction:
         """The same, not believed."""

@@ -32,7 +32,7 @@ def look_again(
         if bone in misplaced_bones(best, models, side=side):
             best[bone] = best[bone].rejected()
         for readings in _second_readings(bone, best, fitter, detector):
-            again = best | {bone: fitter.fit(bone, readings)}
+            again = best | {bone: fitter.fit_beside(bone, readings, best)}
             better = again[bone].confidence > best[bone].confidence
             if better and bone not in lost_bones(again, models, side=side):
                 best = again

@@ -66,7 +66,7 @@ def _found(model: ShapeModel, pose: F64, side: Side) -> BoneReconstruction:
         num_matched=10.0,
         iterations=5,
         detections=(Detection.empty(model.bone, len(model.point_names)),),
-        silhouette_px=(),
+        rims=(),
         boundary_px=(),
     )
 

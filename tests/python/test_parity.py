@@ -11,6 +11,7 @@ from osteoform._bodies import ellipsoid
 from osteoform._types import Mesh
 from reference import adapt
 from reference.ellipse import project_ellipsoid
+from reference.foreign import share_left
 from reference.image import (
     EdgeImage,
     Patch,
@@ -185,13 +186,55 @@ def test_boundary_search(num_points: int, cap: float, half_width_px: float, rng:
     turn = rng.uniform(0.0, 2.0 * np.pi, num_points)
     normal = np.stack([np.cos(turn), np.sin(turn)], axis=1)
     window = {"half_width_px": half_width_px, "step_px": 0.5, "cap": cap}
-    offset, strength = _core.search_boundary(smooth, px, normal, **window)
+    offset, strength, own = _core.search_boundary(smooth, px, normal, **window)
+    np.testing.assert_array_equal(own, 1.0)
     expected_offset, expected_strength = search_boundary(edge_image(smooth), px, normal, **window)
     # A parabola's vertex divides differences of neighbouring samples: three digits go.
     same = np.abs(offset - expected_offset) < 2e-3
     np.testing.assert_allclose(strength[same], expected_strength[same], rtol=1e-3, atol=1e-6)
     # Of two edges with the same score to float precision either may win, at most once here.
     assert np.count_nonzero(~same) <= num_points // 64
+
+
+@pytest.mark.parametrize("num_rims", [0, 1, 40])
+@pytest.mark.parametrize("reach_px", [0.5, 6.0])
+def test_boundary_search_beside_foreign_rims(
+    num_rims: int, reach_px: float, rng: Generator
+) -> None:
+    smooth = gaussian_blur(rng.random((70, 90), dtype=np.float32), 2.0)
+    px = rng.uniform(5.0, [85.0, 65.0], (256, 2))
+    normal, foreign = unit_vectors(256, rng), unit_vectors(num_rims, rng)
+    rims = np.column_stack([rng.uniform(-5.0, [95.0, 75.0], (num_rims, 2)), foreign])
+    rims = rims.astype(np.float32)
+    window = {"half_width_px": 8.0, "step_px": 0.5, "cap": 0.0}
+    limits = {"certain_px": 0.3 * reach_px, "reach_px": reach_px}
+
+    def left(at: np.ndarray, along: np.ndarray) -> np.ndarray:
+        if num_rims == 0:
+            return np.ones(at.shape[:-1])
+        return share_left(at, along, rims.astype(float), smooth.shape, **limits)
+
+    offset, strength, own = _core.search_boundary(
+        smooth, px, normal, **window, foreign_rims=rims, **limits
+    )
+    expected_offset, expected_strength = search_boundary(
+        edge_image(smooth), px, normal, **window, share_left=left
+    )
+    same = np.abs(offset - expected_offset) < 2e-3
+    # Where a sample lies between two pixels either may be asked.
+    assert np.count_nonzero(~same) <= len(px) // 32
+    np.testing.assert_allclose(strength[same], expected_strength[same], rtol=1e-3, atol=1e-6)
+    expected_own = left(px + offset[:, None] * normal, normal)
+    some = same & (strength > 0.0)
+    assert np.mean(np.abs(own - expected_own)[some] < 1e-4) > 0.95
+    if num_rims == 40 and reach_px > 1.0:
+        plain_offset, _, _ = _core.search_boundary(smooth, px, normal, **window)
+        assert np.any(np.abs(plain_offset - offset) > 1.0)
+
+
+def unit_vectors(num: int, rng: Generator) -> np.ndarray:
+    turn = rng.uniform(0.0, 2.0 * np.pi, num)
+    return np.stack([np.cos(turn), np.sin(turn)], axis=1)
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (4, 0), (1, 1), (1, 6), (7, 4), (30, 30)])

@@ -110,7 +110,7 @@ def test_fits(case: Case, iterations: int, tolerance: float) -> None:
 def same_bits(a: _core.BoneFit, b: _core.BoneFit) -> None:
     for name in ("world_from_bone", "b", "corrections", "vertices", "vertex_sd_mm"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
-    for name in ("silhouette_px", "boundary_px"):
+    for name in ("rims", "boundary_px"):
         for x, y in zip(getattr(a, name), getattr(b, name), strict=True):
             np.testing.assert_array_equal(x, y, err_msg=name)
     for name in ("cost", "iterations", "status", "boundary_rms_mm", "boundary_found"):

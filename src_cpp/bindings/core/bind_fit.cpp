@@ -87,14 +87,17 @@ BoneFit py_fit_bone(const ShapeModel& model,
                     const std::vector<Pixels>& pixels,
                     const std::vector<Polarity>& polarities,
                     const std::vector<Readings>& readings,
+                    const std::vector<Rows<float, 4>>& foreign_rims,
                     const std::optional<Eigen::Matrix4d>& start,
                     const FitOptions& options) {
   const std::vector<XrayImage> images = wrap_images(pixels, polarities);
   check_readings(model, readings);
   std::optional<Rigid3<double>> world_from_bone;
   if (start) world_from_bone = rigid_from_matrix(*start, "start");
+  std::vector<std::vector<ForeignRim>> foreign;
+  for (const Rows<float, 4>& rims : foreign_rims) foreign.push_back(to_rims(rims));
   const py::gil_scoped_release release;
-  return fit_bone(model, views, images, readings, world_from_bone, options);
+  return fit_bone(model, views, images, readings, foreign, world_from_bone, options);
 }
 
 MatrixRm correction_matrix(const BoneFit& fit) {
@@ -106,12 +109,15 @@ MatrixRm correction_matrix(const BoneFit& fit) {
   return rows;
 }
 
-Rows<float, 2> silhouette_px(const BoundaryReport& report) {
-  Rows<float, 2> px(static_cast<Eigen::Index>(report.silhouette.size()), 2);
+/// Rows u, v and the outward unit normal.
+Rows<float, 4> rims(const BoundaryReport& report) {
+  Rows<float, 4> rows(static_cast<Eigen::Index>(report.silhouette.size()), 4);
   for (std::size_t k = 0; k < report.silhouette.size(); ++k) {
-    px.row(static_cast<Eigen::Index>(k)) << report.silhouette[k].px[0], report.silhouette[k].px[1];
+    const SilhouettePoint& point = report.silhouette[k];
+    rows.row(static_cast<Eigen::Index>(k)) << point.px[0], point.px[1], point.normal[0],
+        point.normal[1];
   }
-  return px;
+  return rows;
 }
 
 Rows<float, 2> found_px(const BoundaryReport& report) {
@@ -228,14 +234,14 @@ void bind_result(py::module_& m) {
       .def_property_readonly("vertex_sd_mm",
                              [](const BoneFit& fit) -> Eigen::VectorXf { return fit.vertex_sd_mm; })
       .def_readonly("readings", &BoneFit::readings)
-      .def_property_readonly("silhouette_px",
-                             [](const BoneFit& fit) {
-                               std::vector<Rows<float, 2>> px;
-                               for (const auto& report : fit.boundaries) {
-                                 px.push_back(silhouette_px(report));
-                               }
-                               return px;
-                             })
+      .def_property_readonly(
+          "rims",
+          [](const BoneFit& fit) {
+            std::vector<Rows<float, 4>> rows;
+            for (const auto& report : fit.boundaries) rows.push_back(rims(report));
+            return rows;
+          },
+          "Per view (n, 4): pixel of the silhouette and outward unit normal.")
       .def_property_readonly("boundary_px",
                              [](const BoneFit& fit) {
                                std::vector<Rows<float, 2>> px;
@@ -291,6 +297,7 @@ void bind_fit(py::module_& m) {
         "pixels"_a,
         "polarities"_a,
         "readings"_a,
+        "foreign_rims"_a = std::vector<Rows<float, 4>>{},
         "start"_a,
         "options"_a,
         "Fits one bone to its X-rays: match, align, search and solve. One call, no GIL.");

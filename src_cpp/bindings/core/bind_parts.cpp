@@ -94,19 +94,25 @@ py::tuple search(const Image& smooth,
                  const Rows<float, 2>& normals,
                  float half_width_px,
                  float step_px,
-                 float cap) {
+                 float cap,
+                 const Rows<float, 4>& foreign_rims,
+                 double certain_px,
+                 double reach_px) {
   require(points_px.rows() == normals.rows(), "points_px and normals must agree in number");
   require(half_width_px > 0.0F && step_px > 0.0F, "half_width_px and step_px must be positive");
   const EdgeImage image = make_edge_image(to_image(smooth), whole(smooth));
-  const SearchWindow window{half_width_px, step_px, cap};
-  Eigen::VectorXf offset(points_px.rows()), strength(points_px.rows());
+  const SearchKernel kernel(SearchWindow{half_width_px, step_px, cap});
+  const ForeignField foreign =
+      make_foreign_field(to_rims(foreign_rims), image.patch, certain_px, reach_px);
+  Eigen::VectorXf offset(points_px.rows()), strength(points_px.rows()), own(points_px.rows());
   for (Eigen::Index k = 0; k < points_px.rows(); ++k) {
     const BoundaryPoint found =
-        search_boundary(image, points_px.data() + 2 * k, normals.data() + 2 * k, window);
+        search_boundary(image, points_px.data() + 2 * k, normals.data() + 2 * k, kernel, foreign);
     offset[k] = found.offset_px;
     strength[k] = found.strength;
+    own[k] = found.own;
   }
-  return py::make_tuple(offset, strength);
+  return py::make_tuple(offset, strength, own);
 }
 
 py::tuple outline(const View& view, const Eigen::Vector3d& center, const Eigen::Matrix3d& shape) {
@@ -155,16 +161,21 @@ void bind_parts(py::module_& m) {
         "polarity"_a = Polarity::kDarkIsDense,
         "Attenuation of an image whose pixels are grouped factor by factor, dense = bright.");
   m.def("image_gradient", &gradient_of, "smooth"_a, "Gradient (height, width, 2) and its noise.");
-  m.def("search_boundary",
-        &search,
-        "smooth"_a,
-        "points_px"_a,
-        "normals"_a,
-        py::kw_only(),
-        "half_width_px"_a,
-        "step_px"_a = SearchWindow().step_px,
-        "cap"_a = SearchWindow().cap,
-        "Offset (n,) [px] and strength (n,) of the edge along each normal; strength 0: none.");
+  m.def(
+      "search_boundary",
+      &search,
+      "smooth"_a,
+      "points_px"_a,
+      "normals"_a,
+      py::kw_only(),
+      "half_width_px"_a,
+      "step_px"_a = SearchWindow().step_px,
+      "cap"_a = SearchWindow().cap,
+      "foreign_rims"_a = Rows<float, 4>(0, 4),
+      "certain_px"_a = 0.0,
+      "reach_px"_a = 0.0,
+      "Offset (n,) [px] and strength (n,) of the edge along each normal, strength 0: none; and the "
+      "share (n,) of it that no foreign rim claims.");
   m.def("project_ellipsoid",
         &outline,
         "view"_a,

@@ -6,9 +6,11 @@
 #include <pybind11/stl.h>
 
 #include <string>
+#include <vector>
 
 #include "osteoform/base/error.hpp"
 #include "osteoform/geometry/rigid3.hpp"
+#include "osteoform/image/foreign_rims.hpp"
 #include "osteoform/xray/view.hpp"
 
 namespace osteoform {
@@ -38,6 +40,14 @@ inline Eigen::Matrix4d matrix_from_rigid(const Rigid3<double>& rigid) {
   matrix.topLeftCorner<3, 3>() = rigid.rotation;
   matrix.topRightCorner<3, 1>() = rigid.translation;
   return matrix;
+}
+
+/// @param rows  u, v and the outward unit normal
+inline std::vector<ForeignRim> to_rims(const Rows<float, 4>& rows) {
+  require(rows.allFinite(), "foreign_rims must be finite");
+  std::vector<ForeignRim> rims;
+  for (const auto& row : rows.rowwise()) rims.push_back({{row[0], row[1]}, {row[2], row[3]}});
+  return rims;
 }
 
 }  // namespace osteoform

@@ -9,6 +9,7 @@ namespace {
 
 constexpr int kAllPoints = 1 << 20;
 constexpr double kCell_mm = 0.5;  // of the coverage grid, at the bone
+const std::vector<ForeignRim> kNoRims;
 
 }  // namespace
 
@@ -23,12 +24,14 @@ View BoundarySearcher::bone_view(const FitState<double>& state, std::size_t v) c
 }
 
 void BoundarySearcher::prepare(const std::vector<XrayImage>& images,
+                               const std::vector<std::vector<ForeignRim>>& foreign,
                                const FitState<double>& state,
                                const Points& vertices,
                                std::span<const Work> beside) {
   pool_.run(beside, static_cast<int>(views_.size()), [&](int k) {
     const auto v = static_cast<std::size_t>(k);
-    searches_[v].scales = prepare_scales(images[v], bone_view(state, v), vertices, options_);
+    const std::vector<ForeignRim>& rims = foreign.empty() ? kNoRims : foreign[v];
+    searches_[v].scales = prepare_scales(images[v], bone_view(state, v), vertices, rims, options_);
   });
 }
 
@@ -91,7 +94,7 @@ void BoundarySearcher::search(const FitState<double>& state,
   pool_.run(static_cast<int>(blocks_.size()), [&](int k) {
     const Block& block = blocks_[static_cast<std::size_t>(k)];
     ViewSearch& search = searches_[block.view];
-    search_points(search.scales.scale_for(half_width_mm).image,
+    search_points(search.scales.scale_for(half_width_mm),
                   search.silhouette,
                   block.first,
                   block.last,

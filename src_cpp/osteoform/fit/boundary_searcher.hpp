@@ -30,8 +30,10 @@ class BoundarySearcher {
                    ThreadPool& pool);
 
   /// Smooths what the bone at `state` can reach of each image.
-  /// @param beside  other work for the threads meanwhile
+  /// @param foreign  rims of other bones: one list per view, or none at all
+  /// @param beside   other work for the threads meanwhile
   void prepare(const std::vector<XrayImage>& images,
+               const std::vector<std::vector<ForeignRim>>& foreign,
                const FitState<double>& state,
                const Points& vertices,
                std::span<const Work> beside = {});

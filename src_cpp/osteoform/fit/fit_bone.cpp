@@ -65,9 +65,13 @@ struct BoneProblem {
 
 class BoneFitter {
  public:
-  BoneFitter(const ShapeModel& model, const std::vector<View>& views, const FitOptions& options)
+  BoneFitter(const ShapeModel& model,
+             const std::vector<View>& views,
+             const std::vector<std::vector<ForeignRim>>& foreign,
+             const FitOptions& options)
       : model_(model),
         views_(views),
+        foreign_(foreign),
         options_(options),
         pool_(options.num_threads),
         instances_(model, pool_),
@@ -179,7 +183,7 @@ class BoneFitter {
                BoneFit& result,
                std::span<const Work> beside = {}) {
     const FitState<double> state = state_;
-    searcher_.prepare(images, state, instances_.vertices(state.b), beside);
+    searcher_.prepare(images, foreign_, state, instances_.vertices(state.b), beside);
     result.times.prepare_ms += watch_.lap_ms();
   }
 
@@ -304,6 +308,7 @@ class BoneFitter {
 
   const ShapeModel& model_;
   const std::vector<View>& views_;
+  const std::vector<std::vector<ForeignRim>>& foreign_;
   const FitOptions& options_;
   ThreadPool pool_;
   InstanceMemo instances_;
@@ -322,13 +327,16 @@ BoneFit fit_bone(const ShapeModel& model,
                  const std::vector<View>& views,
                  const std::vector<XrayImage>& images,
                  const std::vector<Readings>& readings,
+                 const std::vector<std::vector<ForeignRim>>& foreign,
                  const std::optional<Rigid3<double>>& start,
                  const FitOptions& options) {
   options.check();
   require(!views.empty(), "views must hold at least one view, found none");
   require(images.size() == views.size() && readings.size() == views.size(),
           "images and readings must hold one entry per view");
-  return BoneFitter(model, views, options).fit(images, readings, start);
+  require(foreign.empty() || foreign.size() == views.size(),
+          "foreign rims must hold one entry per view, or none");
+  return BoneFitter(model, views, foreign, options).fit(images, readings, start);
 }
 
 }  // namespace osteoform

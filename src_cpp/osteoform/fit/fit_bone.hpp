@@ -7,6 +7,7 @@
 #include "osteoform/fit/initial_pose.hpp"
 #include "osteoform/fit/options.hpp"
 #include "osteoform/image/edge_image.hpp"
+#include "osteoform/image/foreign_rims.hpp"
 #include "osteoform/silhouette/silhouette.hpp"
 
 namespace osteoform {
@@ -47,11 +48,13 @@ struct BoneFit {
 /// Fits one bone to its X-rays: match, align, then search and solve from coarse to fine.
 /// @param images    one per view
 /// @param readings  one per view, each with at least one (perhaps empty) reading
+/// @param foreign   rims of other bones, whose edges are not this one's: one list per view, or none
 /// @param start     pose to start from; without it the features decide
 BoneFit fit_bone(const ShapeModel& model,
                  const std::vector<View>& views,
                  const std::vector<XrayImage>& images,
                  const std::vector<Readings>& readings,
+                 const std::vector<std::vector<ForeignRim>>& foreign,
                  const std::optional<Rigid3<double>>& start,
                  const FitOptions& options);
 

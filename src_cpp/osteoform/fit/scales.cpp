@@ -14,6 +14,8 @@ namespace {
 constexpr double kPixelAtBone_mm = 0.3;
 constexpr int kVertexStep = 4;       // the margin is wider than what lies between
 constexpr double kMargin_mm = 12.0;  // beyond the silhouette: the first search and some drift
+constexpr double kForeign_mm = 1.0;  // how well the rims of other bones are known
+constexpr double kForeignReach_mm = 2.2;
 
 /// Least and greatest grey value, in lanes that need not be reordered to be vectorised.
 OSTEOFORM_CLONES void range_of(const float* pixels, std::ptrdiff_t n, float& low, float& high) {
@@ -36,11 +38,19 @@ OSTEOFORM_CLONES void range_of(const float* pixels, std::ptrdiff_t n, float& low
   }
 }
 
+void claim(const std::vector<ForeignRim>& foreign, Scale& scale) {
+  scale.foreign = make_foreign_field(foreign,
+                                     scale.image.patch,
+                                     kForeign_mm * scale.px_per_mm,
+                                     kForeignReach_mm * scale.px_per_mm);
+}
+
 }  // namespace
 
 ViewScales prepare_scales(const XrayImage& image,
                           const View& view_of_bone,
                           const Points& vertices,
+                          const std::vector<ForeignRim>& foreign,
                           const FitOptions& options) {
   ViewScales scales;
   Eigen::Vector2d low_px = Eigen::Vector2d::Constant(std::numeric_limits<double>::infinity());
@@ -81,6 +91,8 @@ ViewScales prepare_scales(const XrayImage& image,
   coarse.sigma_px = std::max(options.coarse_smoothing_mm * coarse.px_per_mm, smoothed_px);
   const double rest_px = std::sqrt(coarse.sigma_px * coarse.sigma_px - smoothed_px * smoothed_px);
   coarse.image = make_half_edge_image(fine.image, rest_px);
+  claim(foreign, fine);
+  claim(foreign, coarse);
   return scales;
 }
 

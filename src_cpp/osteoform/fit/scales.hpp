@@ -15,6 +15,7 @@ inline constexpr double kCoarseAbove_mm = 4.0;  ///< searches wider than this us
 /// An image smoothed for searches of some width.
 struct Scale {
   EdgeImage image;
+  ForeignField foreign;
   double px_per_mm = 1.0;  ///< of the smoothed image, at the bone
   double sigma_px = 0.0;   ///< of the smoothing, in pixels of the smoothed image
 };
@@ -33,9 +34,11 @@ struct ViewScales {
 /// Cuts out what a bone of these vertices (in the bone frame, seen by `view_of_bone`) can reach and
 /// smooths it at both scales. Pixels are grouped until one is about 0.3 mm, at the coarse scale
 /// twice that.
+/// @param foreign  rims of other bones in this view
 ViewScales prepare_scales(const XrayImage& image,
                           const View& view_of_bone,
                           const Points& vertices,
+                          const std::vector<ForeignRim>& foreign,
                           const FitOptions& options);
 
 }  // namespace osteoform

@@ -55,19 +55,20 @@ SearchKernel search_kernel(const Scale& scale, double half_width_mm, float cap) 
   return SearchKernel(window_for(scale, half_width_mm, cap));
 }
 
-void search_points(const EdgeImage& image,
+void search_points(const Scale& scale,
                    const std::vector<SilhouettePoint>& silhouette,
                    int first,
                    int last,
                    const SearchKernel& kernel,
                    std::vector<BoundaryPoint>& edges) {
+  const EdgeImage& image = scale.image;
   for (int k = first; k < last; ++k) {
     const SilhouettePoint& point = silhouette[static_cast<std::size_t>(k)];
     float px[2];
     to_patch(image.patch, point.px, px);
-    edges[static_cast<std::size_t>(k)] = inside(image.patch, px)
-                                             ? search_boundary(image, px, point.normal, kernel)
-                                             : BoundaryPoint{};
+    edges[static_cast<std::size_t>(k)] =
+        inside(image.patch, px) ? search_boundary(image, px, point.normal, kernel, scale.foreign)
+                                : BoundaryPoint{};
   }
 }
 
@@ -94,12 +95,12 @@ void observe(const ViewScales& scales,
     if (strength <= 0.0F || strength < kEdgeOverNoise * 0.5F * image.noise) continue;
     BoundaryObservation observation;
     observation.point = silhouette[k];
-    observation.weight = strength * strength / (strength * strength + half_trust * half_trust);
+    const float trust = strength * strength / (strength * strength + half_trust * half_trust);
+    observation.weight = trust * edges[k].own;
     // Against the image's own noise, not the median edge: states are compared by it.
     const float over = strength / (kSalientOverNoise * image.noise + 1e-12F);
-    observation.salience = over / (1.0F + over);
-    const float shift =
-        factor * (edges[k].offset_px + observation.weight * static_cast<float>(bias));
+    observation.salience = over / (1.0F + over) * edges[k].own;
+    const float shift = factor * (edges[k].offset_px + trust * static_cast<float>(bias));
     for (int a = 0; a < 2; ++a) {
       observation.found_px[a] = silhouette[k].px[a] + shift * silhouette[k].normal[a];
     }

@@ -16,7 +16,7 @@ SearchKernel search_kernel(const Scale& scale, double half_width_mm, float cap);
 
 /// Searches the boundary from silhouette points [first, last).
 /// @param edges  as many as silhouette points; strength 0 where there is no edge
-void search_points(const EdgeImage& image,
+void search_points(const Scale& scale,
                    const std::vector<SilhouettePoint>& silhouette,
                    int first,
                    int last,

@@ -134,9 +134,11 @@ class Profile {
   Profile(const EdgeImage& image,
           const float px[2],
           const float normal[2],
-          const SearchKernel& kernel)
+          const SearchKernel& kernel,
+          const ForeignField& foreign)
       : image_(image),
         kernel_(kernel),
+        foreign_(foreign),
         normal_(normal),
         line_{{px[0], px[1]},
               {normal[0], normal[1]},
@@ -187,6 +189,13 @@ class Profile {
     return line_.first + line_.step * at;
   }
 
+  /// What foreign rims leave of the edge at q.
+  float own(float q) const {
+    if (foreign_.empty()) return 1.0F;
+    return foreign_.share_left(
+        line_.start[0] + q * normal_[0], line_.start[1] + q * normal_[1], normal_);
+  }
+
  private:
   void look_at(int low, int high) {
     low = std::max(low, 0);
@@ -220,11 +229,15 @@ class Profile {
                   high - low,
                   fall_ + low,
                   score_ + low);
+    if (!foreign_.empty()) {
+      for (int s = first; s < last; ++s) score_[s] *= own(line_.first + line_.step * s);
+    }
     top_ = std::max(top_, top_of(score_ + low, high - low));
   }
 
   const EdgeImage& image_;
   const SearchKernel& kernel_;
+  const ForeignField& foreign_;
   const float* normal_;
   Line line_;
   int num_;
@@ -253,12 +266,14 @@ SearchKernel::SearchKernel(const SearchWindow& window)
 BoundaryPoint search_boundary(const EdgeImage& image,
                               const float px[2],
                               const float normal[2],
-                              const SearchKernel& kernel) {
-  Profile profile(image, px, normal, kernel);
+                              const SearchKernel& kernel,
+                              const ForeignField& foreign) {
+  Profile profile(image, px, normal, kernel, foreign);
   if (profile.is_outside()) return {};
   const int best = profile.best();
   if (best < 0) return {};
-  return {profile.steepest(best), profile.fall(best)};
+  const float offset_px = profile.steepest(best);
+  return {offset_px, profile.fall(best), profile.own(offset_px)};
 }
 
 }  // namespace osteoform

@@ -48,6 +48,23 @@ TEST(BoundarySearch, FindsNothingOutsideTheImage) {
   EXPECT_EQ(search_boundary(falling_edge(30.0), px, normal, {8.0F, 0.5F, 0.0F}).strength, 0.0F);
 }
 
+TEST(BoundarySearch, LeavesForeignRimsAlone) {
+  const EdgeImage image = falling_edge(30.0);
+  const float px[2] = {30.0F, 24.0F};
+  const float normal[2] = {1.0F, 0.0F};
+  const SearchKernel kernel(SearchWindow{8.0F, 0.5F, 0.0F});
+  const auto found_beside = [&](float nu, float nv) {
+    const ForeignRim rim{{30.0F, 24.0F}, {nu, nv}};
+    return search_boundary(
+        image, px, normal, kernel, make_foreign_field({rim}, image.patch, 12.0, 20.0));
+  };
+  EXPECT_EQ(found_beside(1.0F, 0.0F).strength, 0.0F);  // the other's own
+  EXPECT_EQ(found_beside(-1.0F, 0.0F).own, 1.0F);      // the other's falls the other way
+  EXPECT_EQ(found_beside(0.0F, 1.0F).own, 1.0F);       // the other's runs across
+  EXPECT_GT(found_beside(0.0F, 1.0F).strength, 0.1F);
+  EXPECT_NEAR(found_beside(0.6F, 0.8F).own, 1.0F - 0.36F, 1e-5F);
+}
+
 TEST(EdgeImage, PatchPixelsAreWhereTheSourceSays) {
   Patch patch;
   patch.factor = 2;

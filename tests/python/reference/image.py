@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,12 +137,20 @@ def upper_median(values: NDArray[np.floating]) -> float:
 
 
 def search_boundary(
-    image: EdgeImage, px: F64, normal: F64, *, half_width_px: float, step_px: float, cap: float
+    image: EdgeImage,
+    px: F64,
+    normal: F64,
+    *,
+    half_width_px: float,
+    step_px: float,
+    cap: float,
+    share_left: Callable[[F64, F64], F64] | None = None,
 ) -> tuple[F32, F32]:
     """Find the falling edge nearest to each of n points (n, 2) along its normal (n, 2).
 
     Score at offset q: min(d, cap) * d^2 / |gradient|^2 * exp(-q^2 / 2 tau^2), tau = half the half
-    width, d the fall along the normal; cap = 0 caps nothing.
+    width, d the fall along the normal; cap = 0 caps nothing. `share_left` of pixels and normals is
+    the part of an edge that counts.
 
     Returns
     -------
@@ -158,6 +167,9 @@ def search_boundary(
     aligned = fall * fall / (gu * gu + gv * gv + np.float32(1e-20))
     near = np.exp(-0.5 / (0.5 * half) ** 2 * steps**2)
     score = (np.minimum(fall, np.float32(cap)) if cap > 0.0 else fall) * aligned * near
+    if share_left is not None:
+        along = n[:, None].repeat(q.size, axis=1)
+        score = score * share_left(p[:, None] + q[:, None] * along, along)
 
     best = np.argmax(score[:, 1:-1], axis=1) + 1
     rows = np.arange(len(best))
