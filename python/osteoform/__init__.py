@@ -1,5 +1,6 @@
 """3D leg bones from X-ray images."""
 
+from osteoform._by_hand import HandEllipse, HandFeatures, HandPoint
 from osteoform._core import ConeView, FitOptions, FitStatus, SlotView, __version__
 from osteoform._errors import (
     DetectionError,
@@ -15,6 +16,7 @@ from osteoform._result import BoneReconstruction, Reconstruction
 from osteoform._shape_model import ShapeModel
 from osteoform._types import Detection, Detector, Mesh, XrayView
 from osteoform.geometry import c_arm, slot_scanner, standard_views
+from osteoform.io.features import read_features
 from osteoform.io.study import Study, read_study
 
 __all__ = [
@@ -25,6 +27,9 @@ __all__ = [
     "Detector",
     "FitOptions",
     "FitStatus",
+    "HandEllipse",
+    "HandFeatures",
+    "HandPoint",
     "InputError",
     "Mesh",
     "MissingExtraError",
@@ -39,6 +44,7 @@ __all__ = [
     "__version__",
     "c_arm",
     "load_model",
+    "read_features",
     "read_study",
     "reconstruct",
     "slot_scanner",

@@ -38,6 +38,15 @@ StudyArgument = Annotated[
     Path,
     typer.Argument(metavar="STUDY", help="Study file (JSON), or a folder with study.json."),
 ]
+FeaturesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--features",
+        metavar="FILE",
+        help="Boxes, points and ellipses given by hand (JSON, pixels), added to what the detector "
+        "finds or in its place; detections.json, corrected, is one.",
+    ),
+]
 
 
 def reconstruct(
@@ -46,6 +55,7 @@ def reconstruct(
     bones: BonesOption = None,
     model: ModelOption = None,
     detector: DetectorOption = None,
+    features: FeaturesOption = None,
     threads: ThreadsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -57,10 +67,12 @@ def reconstruct(
     with progress("reading the study"):
         from osteoform._reconstruct import reconstruct as run
         from osteoform._report import write_reconstruction
+        from osteoform.io.features import read_features
         from osteoform.io.study import read_study
 
         read = read_study(study)
         models = choose_models(model, split_names(bones), read.bones)
+        by_hand = read_features(features, views=read.views, models=models) if features else {}
     left_out = [bone for bone in read.bones if bone not in models]
     if left_out and bones is None:
         stderr.print(f"no model of {', '.join(left_out)}: not reconstructed", highlight=False)
@@ -71,6 +83,7 @@ def reconstruct(
             bones=tuple(models),
             models=models,
             detector=open_detector(detector),
+            by_hand=by_hand,
             options=fit_options(threads),
         )
     with progress("drawing"), staged_folder(out) as folder:
@@ -109,7 +122,8 @@ def detect(
 ) -> None:
     """Show what the detector sees in the X-rays of a study, without reconstructing.
 
-    Writes detections.json (pixels of the images) and overlay_VIEW.png.
+    Writes detections.json (pixels of the images) and overlay_VIEW.png. Corrected by hand, and
+    without the bones that need no correction, it is a file for `reconstruct --features`.
     """
     check_folder(out)
     with progress("reading the study"):
@@ -160,6 +174,7 @@ def _save_overlay(folder: Path, view: Any, reading: Any, facts: Any) -> None:
 def _detection_values(detection: Detection, names: Any) -> dict[str, Any]:
     best = detection.class_probability.argmax(axis=1) if len(detection.points_px) else []
     return {
+        "replaces": True,
         "box_px": _finite(detection.box_px),
         "box_confidence": float(detection.box_confidence),
         "points": [
