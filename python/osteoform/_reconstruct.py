@@ -196,6 +196,9 @@ def _check_by_hand(
                 raise InputError(f"{where} must name bones out of {tuple(shapes)}, found {bone!r}")
             if bone in features:
                 raise InputError(f"{where} must not name the {bone}: features gives it whole")
+            if not isinstance(hand, HandFeatures):
+                found = type(hand).__name__
+                raise InputError(f"{where}[{bone!r}] must be a HandFeatures, found {found}")
             try:
                 hand.check(named[name], shapes[bone])
             except InputError as error:
