@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from osteoform._core import InputError
 from osteoform._shape_model import ShapeModel
 from osteoform._types import F64, Detection, XrayView
 
 HAND_SIGMA_PX = 1.5  # of a careful hand
+_SAME = 1e-3  # what a detector may differ by from one run to the next
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +116,8 @@ class HandFeatures:
         Added to what the detector finds; one takes the place of what was found with its name.
     replaces
         The detector is not asked for the bone in the whole image, and with points or ellipses not
-        at all: what is not given is not seen.
+        at all: what is not given is not seen. Without it, what the detector finds just so itself
+        counts as found, not as given.
     """
 
     box_px: tuple[float, float, float, float] | None = None
@@ -132,8 +135,13 @@ class HandFeatures:
     @property
     def looks_in_box(self) -> bool:
         """Whether the detector is to read the box."""
-        complete = self.replaces and (self.points or self.ellipses)
-        return self.box_px is not None and not complete
+        return self.box_px is not None and not self.is_complete
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the detector has no say."""
+        told = bool(self.points or self.ellipses)
+        return self.replaces and (told or self.box_px is None)
 
     def check(self, view: XrayView, model: ShapeModel) -> None:
         """Refuse a box beside the image, and names that the model's features do not have."""
@@ -166,6 +174,21 @@ class HandFeatures:
             ellipse_sigma_px=np.array([e.sigma_px for e in ellipses], np.float64),
         )
 
+    def without(self, seen: Sequence[Detection], model: ShapeModel) -> HandFeatures:
+        """What no detection says in the same way, or all if it replaces the detections."""
+        if self.replaces:
+            return self
+        told = self.detection(model)
+        boxed = _is_new(told, seen, _box_rows).any()
+        points = _is_new(told, seen, _point_rows)
+        ellipses = _is_new(told, seen, _ellipse_rows)
+        return replace(
+            self,
+            box_px=self.box_px if boxed else None,
+            points=tuple(x for x, new in zip(self.points, points, strict=True) if new),
+            ellipses=tuple(x for x, new in zip(self.ellipses, ellipses, strict=True) if new),
+        )
+
 
 def merged(seen: Detection, given: Detection) -> Detection:
     """Both together; what is given has its name to itself."""
@@ -192,6 +215,32 @@ def merged(seen: Detection, given: Detection) -> Detection:
         ellipse_shape_px2=joined("ellipse_shape_px2", ellipses),
         ellipse_sigma_px=joined("ellipse_sigma_px", ellipses),
     )
+
+
+def _is_new(
+    told: Detection, seen: Sequence[Detection], rows: Callable[[Detection], F64]
+) -> NDArray[np.bool_]:
+    """Which rows of a detection none of the others has."""
+    said = np.concatenate([rows(detection) for detection in seen])
+    same = np.isclose(rows(told)[:, None], said, rtol=_SAME, atol=_SAME)
+    return np.asarray(~same.all(axis=2).any(axis=1))
+
+
+def _box_rows(detection: Detection) -> F64:
+    return detection.box_px[None]
+
+
+def _point_rows(detection: Detection) -> F64:
+    """With the likeliest name alone: a file has no others."""
+    probability = detection.class_probability
+    named = probability == probability.max(axis=1, initial=0.0)[:, None]
+    return np.column_stack([detection.points_px, detection.sigma_px, probability * named])
+
+
+def _ellipse_rows(detection: Detection) -> F64:
+    shapes = detection.ellipse_shape_px2.reshape(-1, 4)
+    sigma_px, ids = detection.ellipse_sigma_px, detection.ellipse_ids
+    return np.column_stack([detection.ellipse_center_px, shapes, sigma_px, ids])
 
 
 def _check_known(

@@ -56,7 +56,7 @@ def reconstruct(
         second look.
     by_hand
         Per name of a view and bone what somebody sees there, added to what the detector finds or
-        in its place; such a bone gets no second look.
+        in its place.
     starts
         Per bone the pose (4, 4) world from bone to start from, instead of features alone.
     options
@@ -94,10 +94,18 @@ def reconstruct(
         side=side,
         models=shapes,
         detector=detector or _shipped_detector,
-        given=_given_detections(len(checked), shapes, detector, features or {}, starts or {}),
         by_hand=by_hand or {},
     )
-    checked, readings = reader.read(checked)
+    given = _given_detections(len(checked), shapes, detector, features or {}, starts or {})
+    checked, seen = reader.see(checked, given)
+    reader = reader.corrected(checked, seen)
+    readings = {
+        bone: [
+            reader.with_hand(bone, view, found)
+            for view, found in zip(checked, seen[bone], strict=True)
+        ]
+        for bone in bones
+    }
     clock.lap("detect")
 
     fitter = BoneFitter(
@@ -106,9 +114,8 @@ def reconstruct(
     found = fitter.fit_all({bone: (readings[bone], _start_of(bone, starts)) for bone in bones})
     clock.lap("fit")
 
-    hands = [bone for of_view in (by_hand or {}).values() for bone in of_view]
-    given = {*(features or {}), *hands, *(starts or {})}
-    found = look_again(found, fitter, reader.detector, given=given)
+    fixed = {*(features or {}), *reader.fixed(checked), *(starts or {})}
+    found = look_again(found, fitter, reader, given=fixed)
     clock.lap("neighbours")
     clock.add(fitter.timings_ms)
     return Reconstruction(bones=found, timings_ms=clock.finish())

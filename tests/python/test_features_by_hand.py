@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,6 @@ from osteoform import (
     read_features,
     reconstruct,
 )
-from osteoform._by_hand import merged
 from osteoform._cli.reconstruct import _detection_values
 from osteoform._distance import surface_distance
 from osteoform._readings import BoneReader
@@ -102,10 +102,10 @@ def _read(
         side="right",
         models={"femur": model},
         detector=detector,
-        given={},
         by_hand={"ap": {"femur": hand}},
     )
-    return reader.read([view])[1]["femur"][0]
+    [view], seen = reader.see([view], {})
+    return reader.corrected([view], seen).with_hand("femur", view, seen["femur"][0])
 
 
 def test_a_point_takes_the_place_of_the_detected_one(
@@ -152,6 +152,15 @@ def test_what_replaces_asks_no_detector(view: XrayView, model: ShapeModel, seen:
     assert len(nothing["femur"].points_px) == 0
 
 
+def _as_hand(detection: Detection, view: XrayView, model: ShapeModel) -> HandFeatures:
+    """A detection, written and read again."""
+    values = {"views": {view.name: {"femur": _detection_values(detection, model.point_names)}}}
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "detections.json"
+        file.write_text(json.dumps(values))
+        return read_features(file, views=[view], models={"femur": model})[view.name]["femur"]
+
+
 @pytest.mark.parametrize("replaces", [False, True])
 def test_a_box_alone_is_read_closer(
     replaces: bool, view: XrayView, model: ShapeModel, seen: Detection
@@ -159,8 +168,9 @@ def test_a_box_alone_is_read_closer(
     detector = FakeDetector(seen)
     hand = HandFeatures(box_px=(60.0, 80.0, 160.0, 180.0), replaces=replaces)
     [reading] = _read(view, model, detector, hand)
-    assert detector.shown[-1] == (146, 146)  # 15 per cent and 8 pixels all round
-    assert detector.shown[:-1] == ([] if replaces else [(300, 200)])
+    whole = [] if replaces else [(300, 200)]
+    assert detector.shown[:-2] == [*whole, (146, 146)]  # 15 per cent and 8 pixels all round
+    assert detector.shown[-1] == (300, 200)  # of two boxes about it: with all that is in the image
     np.testing.assert_array_equal(reading["femur"].points_px, seen.points_px + [37.0, 57.0])
     np.testing.assert_array_equal(reading["femur"].box_px, hand.box_px)
 
@@ -175,11 +185,30 @@ def test_a_box_in_which_nothing_is_seen_leaves_the_image(
             found = super().__call__(view, side=side, bones=bones)
             return found if view.pixels.shape == (300, 200) else []
 
-    box = (60.0, 80.0, 160.0, 180.0)
+    box = (90.0, 140.0, 110.0, 160.0)
     [reading] = _read(view, model, OnlyWhole(seen), HandFeatures(box_px=box))
     np.testing.assert_array_equal(reading["femur"].points_px, seen.points_px)
     [nothing] = _read(view, model, OnlyWhole(seen), HandFeatures(box_px=box, replaces=True))
     assert len(nothing["femur"].points_px) == 0
+
+
+def test_what_the_detector_says_itself_is_no_correction(
+    view: XrayView, model: ShapeModel, seen: Detection
+) -> None:
+    told = _as_hand(seen, view, model)
+    detector = FakeDetector(seen)
+    [same] = _read(view, model, detector, told)
+    assert same["femur"] is seen
+    assert detector.shown == [(300, 200)]
+    moved = replace(told, points=[replace(told.points[0], px=(33.0, 44.0)), told.points[1]])
+    [reading] = _read(view, model, detector, moved)
+    np.testing.assert_array_equal(reading["femur"].points_px, [[50.0, 60.0], [33.0, 44.0]])
+    surer = replace(told, points=[replace(told.points[0], sigma_px=0.5), told.points[1]])
+    [reading] = _read(view, model, detector, surer)
+    np.testing.assert_array_equal(reading["femur"].sigma_px, [4.0, 0.5])
+    deleted = replace(told, points=told.points[:1], replaces=True)
+    [reading] = _read(view, model, detector, deleted)
+    np.testing.assert_array_equal(reading["femur"].points_px, [[30.0, 40.0]])
 
 
 def test_an_ellipse_is_its_shape(rng: np.random.Generator) -> None:
@@ -240,31 +269,17 @@ def test_six_points_in_two_views_are_enough(
     assert surface_distance(trial.truth, found.mesh).mean_mm < 0.6
 
 
-def test_what_detect_writes_can_be_read(
-    model: ShapeModel, trial: Trial, exact: list[Detection], tmp_path: Path
+def test_what_detect_writes_comes_back(
+    model: ShapeModel, trial: Trial, exact: list[Detection]
 ) -> None:
-    names = model.point_names
     doubtful = replace(exact[0], class_probability=0.7 * exact[0].class_probability)
-    doubtful = replace(doubtful, points_px=np.round(doubtful.points_px, 1))
-    unseen = Detection.empty("tibia", 3)
-    values = {
-        "ap": {"femur": _detection_values(doubtful, names), "tibia": _detection_values(unseen, ())},
-        "lateral": {"femur": _detection_values(exact[1], names)},
-    }
-    file = tmp_path / "detections.json"
-    file.write_text(json.dumps({"views": values}))
-    read = read_features(file, views=trial.views, models={"femur": model})
-    assert set(read["ap"]) == {"femur"}
-    for view, detection in (("ap", doubtful), ("lateral", exact[1])):
-        hand = read[view]["femur"]
-        assert hand.replaces
-        again = hand.detection(model)
-        for key in ("box_px", "points_px", "sigma_px", "class_probability", "ellipse_ids"):
-            np.testing.assert_array_equal(getattr(again, key), getattr(detection, key))
-        for key in ("ellipse_center_px", "ellipse_shape_px2", "ellipse_sigma_px"):
-            np.testing.assert_allclose(getattr(again, key), getattr(detection, key), rtol=1e-9)
-        nothing = Detection.empty("femur", len(names))
-        np.testing.assert_array_equal(merged(nothing, again).points_px, detection.points_px)
+    again = _as_hand(doubtful, trial.views[0], model).detection(model)
+    for key in ("box_px", "points_px", "sigma_px", "class_probability", "ellipse_ids"):
+        np.testing.assert_array_equal(getattr(again, key), getattr(doubtful, key))
+    for key in ("ellipse_center_px", "ellipse_shape_px2", "ellipse_sigma_px"):
+        np.testing.assert_allclose(getattr(again, key), getattr(doubtful, key), rtol=1e-9)
+    nothing = _as_hand(Detection.empty("femur", 19), trial.views[0], model)
+    assert nothing == HandFeatures(points=[], ellipses=[])
 
 
 def test_what_is_wrong_in_the_values_is_said(

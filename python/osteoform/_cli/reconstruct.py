@@ -122,8 +122,8 @@ def detect(
 ) -> None:
     """Show what the detector sees in the X-rays of a study, without reconstructing.
 
-    Writes detections.json (pixels of the images) and overlay_VIEW.png. Corrected by hand, and
-    without the bones that need no correction, it is a file for `reconstruct --features`.
+    Writes detections.json (pixels of the images) and overlay_VIEW.png. Corrected by hand, the first
+    is a file for `reconstruct --features`.
     """
     check_folder(out)
     with progress("reading the study"):
@@ -174,7 +174,6 @@ def _save_overlay(folder: Path, view: Any, reading: Any, facts: Any) -> None:
 def _detection_values(detection: Detection, names: Any) -> dict[str, Any]:
     best = detection.class_probability.argmax(axis=1) if len(detection.points_px) else []
     return {
-        "replaces": True,
         "box_px": _finite(detection.box_px),
         "box_confidence": float(detection.box_confidence),
         "points": [
