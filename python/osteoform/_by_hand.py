@@ -110,8 +110,8 @@ class HandFeatures:
     Attributes
     ----------
     box_px
-        u0, v0, u1, v1: where the detector looks for the bone, closer, instead of in the whole
-        image; there too if it sees nothing in the box.
+        u0, v0, u1, v1: where the bone is. The detector looks there once more, closer, and what it
+        finds elsewhere counts only if it finds nothing there.
     points, ellipses
         Added to what the detector finds; one takes the place of what was found with its name.
     replaces

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -40,12 +41,23 @@ def read_crop(
 def read_box(
     view: XrayView, box_px: F64, detector: Detector, *, side: Side, bone: str
 ) -> list[Reading]:
-    """Readings about a box (4,) with as much around it as shows most of the bone."""
+    """Readings of a bone in a box (4,), seen with as much around it as shows most of it."""
     tried = [
-        read_crop(view, box_px, detector, side=side, bone=bone, margin=margin)
+        in_box(read_crop(view, box_px, detector, side=side, bone=bone, margin=margin), bone, box_px)
         for margin in _MARGINS
     ]
     return max(tried, key=lambda readings: max((r[bone].evidence for r in readings), default=0.0))
+
+
+def in_box(readings: Sequence[Reading], bone: str, box_px: F64) -> list[Reading]:
+    """Readings in which the middle feature point of a bone lies in a box (4,)."""
+    seen = [reading for reading in readings if shows(reading, bone)]
+    middles = [np.median(reading[bone].points_px, axis=0) for reading in seen]
+    return [
+        reading
+        for reading, middle in zip(seen, middles, strict=True)
+        if (box_px[:2] <= middle).all() and (middle <= box_px[2:]).all()
+    ]
 
 
 def shows(reading: Reading, bone: str) -> bool:

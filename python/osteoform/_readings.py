@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from osteoform._by_hand import HandFeatures, merged
-from osteoform._crop import read_box, shows
+from osteoform._crop import in_box, read_box, shows
 from osteoform._polarity import read_with_polarity, with_polarity
 from osteoform._shape_model import ShapeModel
 from osteoform._types import Detection, Detector, Reading, Side, XrayView
@@ -65,14 +65,14 @@ class BoneReader:
         return replace(self, by_hand=by_hand)
 
     def with_hand(self, bone: str, view: XrayView, found: list[Reading]) -> list[Reading]:
-        """Readings with what is given by hand; of the box alone if there is one to look in."""
+        """Readings with what is given by hand; if there is a box to look in, those that lie there."""
         hand = self._hand(bone, view)
         if hand == HandFeatures():
             return found
         told = hand.detection(self.models[bone])
         if hand.looks_in_box:
-            in_box = read_box(view, told.box_px, self.detector, side=self.side, bone=bone)
-            found = in_box or found
+            closer = read_box(view, told.box_px, self.detector, side=self.side, bone=bone)
+            found = [*closer, *in_box(found, bone, told.box_px)] or found
         return [{bone: merged(reading[bone], told)} for reading in found]
 
     def fixed(self, views: Sequence[XrayView]) -> list[str]:

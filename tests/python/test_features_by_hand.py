@@ -175,6 +175,29 @@ def test_a_box_alone_is_read_closer(
     np.testing.assert_array_equal(reading["femur"].box_px, hand.box_px)
 
 
+def test_what_was_seen_in_a_box_stays_beside_the_closer_look(
+    view: XrayView, model: ShapeModel, seen: Detection
+) -> None:
+    hand = HandFeatures(box_px=(10.0, 20.0, 130.0, 140.0))
+    readings = _read(view, model, FakeDetector(seen), hand)
+    assert len(readings) == 2
+    for reading in readings:
+        np.testing.assert_array_equal(reading["femur"].points_px, seen.points_px)
+
+
+def test_a_bone_is_fixed_where_the_detector_has_no_say_in_any_view(
+    view: XrayView, model: ShapeModel, seen: Detection
+) -> None:
+    point = HandPoint(name=HEAD, px=(33.0, 44.0))
+    whole = {"ap": {"femur": HandFeatures(points=[point], replaces=True)}}
+    added = {"lateral": {"femur": HandFeatures(points=[point])}}
+    reader = BoneReader(
+        side="right", models={"femur": model}, detector=FakeDetector(seen), by_hand=whole | added
+    )
+    assert reader.fixed([view]) == ["femur"]
+    assert reader.fixed([view, replace(view, name="lateral")]) == []
+
+
 def test_a_box_in_which_nothing_is_seen_leaves_the_image(
     view: XrayView, model: ShapeModel, seen: Detection
 ) -> None:
