@@ -9,8 +9,8 @@ import numpy as np
 
 from osteoform._types import F64, Detection, Detector, Reading, Side, XrayView
 
-_MARGIN = 0.15  # of the box's longer side, all round
-_MARGINS = (_MARGIN, 0.5, 2.0)  # small bones are hardly seen without what is around them
+MARGIN = 0.15  # of the box's longer side, all round
+_MARGINS = (MARGIN, 0.5, 2.0)  # small bones are hardly seen without what is around them
 _MIN_SIDE_PX = 32
 
 
@@ -21,7 +21,7 @@ def read_crop(
     *,
     side: Side,
     bone: str,
-    margin: float = _MARGIN,
+    margin: float = MARGIN,
 ) -> list[Reading]:
     """Readings of the part of an image about a box (4,) u0, v0, u1, v1, in the image's pixels.
 

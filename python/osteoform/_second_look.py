@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from osteoform._crop import read_crop
+import numpy as np
+
+from osteoform._crop import MARGIN, read_crop
 from osteoform._fit_bones import BoneFitter
 from osteoform._neighbours import expected_bones, lost_bones, misplaced_bones
 from osteoform._readings import BoneReader
@@ -12,6 +14,7 @@ from osteoform._result import BoneReconstruction
 from osteoform._types import Reading
 
 _GOOD_CONFIDENCE = 0.7  # of a bone that need not be looked for any further
+_FIELD_MM = 200.0  # a small bone is hardly seen without that much around it
 
 
 def look_again(
@@ -52,10 +55,19 @@ def _second_readings(
 
     Either with what is given of it by hand.
     """
+    length_mm = float(np.ptp(fitter.models[bone].mean, axis=0).max())
+    margin = max(MARGIN, 0.5 * (_FIELD_MM / length_mm - 1.0))
     for expected in expected_bones(bone, found, fitter.models, side=fitter.side):
         told: list[list[Reading]] = [[{bone: expected.detection(v)}] for v in fitter.views]
         closer = [
-            read_crop(view, expected.box_px(view), reader.detector, side=fitter.side, bone=bone)
+            read_crop(
+                view,
+                expected.box_px(view),
+                reader.detector,
+                side=fitter.side,
+                bone=bone,
+                margin=margin,
+            )
             or of_view
             for view, of_view in zip(fitter.views, told, strict=True)
         ]
