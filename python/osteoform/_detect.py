@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from osteoform._attitude import Attitude
 from osteoform._errors import DetectionError, MissingExtraError
 from osteoform._network_file import NetworkFacts, Tensor, read_facts
 from osteoform._normalize import NormalizedImage, normalize, pad_to_multiple
 from osteoform._peaks import Frame, NetworkOutput
 from osteoform._peaks import Reading as NetworkReading
-from osteoform._types import F32, F64, Detection, Side, XrayView
+from osteoform._types import F32, Detection, Side, XrayView
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -33,16 +34,13 @@ class Look:
     ----------
     score
         Number of features found, each counted by its probability.
-    quarter_turns
-        How often np.rot90 was applied to the (for left legs mirrored) image before it was read.
-    direction
-        (2,) mean unit direction of the beam, along the medial and the anterior axis of the leg.
+    attitude
+        How the leg lies in the image, if the side is right.
     """
 
     score: float
     reading: Mapping[str, Detection] = field(repr=False)
-    quarter_turns: int
-    direction: F64 = field(repr=False)
+    attitude: Attitude
 
 
 class OnnxDetector:
@@ -132,8 +130,9 @@ class OnnxDetector:
                 Look(
                     score=read.score,
                     reading={bone: read.detection(bone, frame, self._facts) for bone in bones},
-                    quarter_turns=k,
-                    direction=output.direction.astype(np.float64),
+                    attitude=Attitude(
+                        side=side, quarter_turns=k, beam=output.direction.astype(np.float64)
+                    ),
                 )
             )
         return looks

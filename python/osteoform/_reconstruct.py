@@ -28,7 +28,7 @@ _MAX_THREADS = 16
 def reconstruct(
     views: Sequence[XrayView],
     *,
-    side: Side,
+    side: Side | None,
     bones: Sequence[str] = BONES,
     models: Mapping[str, ShapeModel] | None = None,
     detector: Detector | None = None,
@@ -44,7 +44,8 @@ def reconstruct(
     views
         One, two or more images with their geometry in one world [mm].
     side
-        Which leg: "left" or "right".
+        Which leg: "left" or "right"; None: both are tried, and the one that fits better is taken.
+        Two views tell them apart; one view alone fits both, seen from opposite sides.
     bones
         Out of femur, tibia, fibula, patella.
     models
@@ -83,6 +84,22 @@ def reconstruct(
 
     With one cone view, size and depth are one unknown: only the shape's prior separates them.
     """
+    if side is None:
+        either = [
+            reconstruct(
+                views,
+                side=tried,
+                bones=bones,
+                models=models,
+                detector=detector,
+                features=features,
+                by_hand=by_hand,
+                starts=starts,
+                options=options,
+            )
+            for tried in get_args(Side)
+        ]
+        return max(either, key=lambda found: found.confidence)
     clock = _Clock()
     _check_names(side, bones)
     shapes = {bone: _model_of(bone, models) for bone in bones}
@@ -118,7 +135,7 @@ def reconstruct(
     found = look_again(found, fitter, reader, given=fixed)
     clock.lap("neighbours")
     clock.add(fitter.timings_ms)
-    return Reconstruction(bones=found, timings_ms=clock.finish())
+    return Reconstruction(side=side, bones=found, timings_ms=clock.finish())
 
 
 def _default_options() -> FitOptions:
@@ -167,7 +184,7 @@ def _check_views(views: Sequence[XrayView]) -> list[XrayView]:
 
 def _check_names(side: str, bones: Sequence[str]) -> None:
     if side not in get_args(Side):
-        raise InputError(f"side must be 'left' or 'right', found {side!r}")
+        raise InputError(f"side must be 'left', 'right' or None, found {side!r}")
     if isinstance(bones, str) or not bones:
         raise InputError(f"bones must be a sequence of names, found {bones!r}")
     for bone in bones:

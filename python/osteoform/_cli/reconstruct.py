@@ -32,6 +32,7 @@ from osteoform._types import BONES
 if TYPE_CHECKING:
     import numpy as np
 
+    from osteoform._attitude import Attitude
     from osteoform._types import Detection
 
 StudyArgument = Annotated[
@@ -89,7 +90,7 @@ def reconstruct(
     with progress("drawing"), staged_folder(out) as folder:
         values = write_reconstruction(folder, found, read.views, models)
     write_json(values, json)
-    print_bones(values, title=f"{study}: {read.side} leg, {len(read.views)} views", json=json)
+    print_bones(values, title=f"{study}: {found.side} leg, {len(read.views)} views", json=json)
 
 
 def print_bones(values: dict[str, Any], *, title: str, json: str | None) -> None:
@@ -133,20 +134,23 @@ def detect(
         read = read_study(study)
         network = open_detector(detector) or shipped_detector()
     wanted = split_names(bones) or read.bones
-    values: dict[str, Any] = {"views": {}}
+    values: dict[str, Any] = {"attitudes": {}, "views": {}}
     rows: list[list[str]] = []
     with progress("detecting", len(read.views)) as step, staged_folder(out) as folder:
         for view in read.views:
-            best = network(view, side=read.side, bones=wanted)[0]
+            look = network.look(view, side=read.side or "right", bones=wanted)[0]
+            best = look.reading
+            values["attitudes"][view.name] = _attitude_values(look.attitude)
             values["views"][view.name] = {
                 bone: _detection_values(best[bone], network.facts.points[bone]) for bone in best
             }
             _save_overlay(folder, view, best, network.facts)
-            rows += [_detection_row(view.name, best[bone]) for bone in best]
+            seen_as = f"{look.attitude.side} {look.attitude.direction}"
+            rows += [[view.name, seen_as, *_detection_row(best[bone])] for bone in best]
             step()
         write_json(values, str(folder / "detections.json"))
     write_json(values, json)
-    columns = ["view", "bone", "confidence", "points", "ellipses", "median sigma [px]"]
+    columns = ["view", "seen as", "bone", "confidence", "points", "ellipses", "median sigma [px]"]
     print_table(f"{study}: detected", columns, rows, json_target=json)
 
 
@@ -203,12 +207,21 @@ def _finite(values: np.ndarray) -> list[float] | None:
     return values.tolist() if np.all(np.isfinite(values)) else None
 
 
-def _detection_row(view: str, detection: Detection) -> list[str]:
+def _attitude_values(attitude: Attitude) -> dict[str, Any]:
+    return {
+        "side": attitude.side,
+        "direction": attitude.direction,
+        "azimuth_deg": attitude.azimuth_deg,
+        "sureness": attitude.sureness,
+        "quarter_turns": attitude.quarter_turns,
+    }
+
+
+def _detection_row(detection: Detection) -> list[str]:
     import numpy as np
 
     sigma = float(np.median(detection.sigma_px)) if len(detection.sigma_px) else None
     return [
-        view,
         detection.bone,
         number(float(detection.box_confidence)),
         str(len(detection.points_px)),

@@ -35,7 +35,7 @@ def read_features(
         The file: {"views": {VIEW: {BONE: {"replaces", "box_px", "sigma_px", "points",
         "ellipses"}}}}, all of it in pixels and each key optional. Points are {NAME: [u, v]},
         ellipses {NAME: {"center_px", "semi_axes_px", "angle_deg"}}, or "shape_px2" instead of
-        the last two; or lists, as `detect` writes them.
+        the last two; or lists, as `detect` writes them. "attitudes" is passed over.
     views
         Those that the file may name.
     models
@@ -53,7 +53,7 @@ def read_features(
     """
     file = Path(path)
     entry = mapping(read_json(file, "a features"), str(file))
-    check_keys(entry, ("views",), str(file), optional=())
+    check_keys(entry, ("views", "attitudes"), str(file), optional=("attitudes",))
     where = f"{file}: views"
     named = {view.name: view for view in views}
     given = mapping(entry["views"], where)

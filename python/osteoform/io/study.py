@@ -24,7 +24,7 @@ class Study:
     """One leg as its study file describes it, images read."""
 
     path: Path
-    side: Side
+    side: Side | None
     bones: tuple[str, ...]
     views: tuple[XrayView, ...]
 
@@ -55,8 +55,8 @@ def read_study(path: str | Path) -> Study:
     check_keys(study, _STUDY_KEYS, str(file), optional=())
     if study["study"] != STUDY_VERSION or isinstance(study["study"], bool):
         raise wrong(file, "study", study["study"], f"the version {STUDY_VERSION}")
-    if study["side"] not in get_args(Side):
-        raise wrong(file, "side", study["side"], "'left' or 'right'")
+    if study["side"] not in (*get_args(Side), None):
+        raise wrong(file, "side", study["side"], "'left', 'right' or null")
     bones = _bones(study["bones"], file)
     entries = study["views"]
     if not isinstance(entries, list) or not entries:
