@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 
-_MIN_TURN = 0.02  # probability from which a quarter turn is tried
+MIN_TURN = 0.02  # probability from which a quarter turn is tried
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +123,7 @@ class OnnxDetector:
             turned = pad_to_multiple(np.rot90(upright, k), self._facts.multiple_px)
             (output,) = self.run(turned[None])
             if k == 0:
-                likely += [int(n) for n in np.flatnonzero(output.turns > _MIN_TURN) if n > 0]
+                likely += [int(n) for n in np.flatnonzero(output.turns > MIN_TURN) if n > 0]
             frame = Frame.of(image, quarter_turns=k, mirrored=mirrored)
             read = NetworkReading.of(output, self._facts.stride_px)
             looks.append(
