@@ -44,7 +44,8 @@ def _draw_case(detector: OnnxDetector, case: Case) -> Image.Image:
         points, centers = detector.facts.heat_channels(bone)
         told = [c for c in range(points.start, centers.stop) if peaks.mass[c] >= MIN_MASS]
         for c in told:
-            u, v = (float(x) for x in _ENLARGED * (peaks.at_px[c] + 0.5))
+            at = _ENLARGED * (peaks.at_px[c] + 0.5)
+            u, v = float(at[0]), float(at[1])
             if case.truth["visible"][c] > 0:
                 true = _ENLARGED * (case.truth["points"][c] + 0.5)
                 pen.line((u, v, float(true[0]), float(true[1])), fill=(0, 230, 0), width=1)
