@@ -7,21 +7,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteoform._errors import DetectionError, MissingExtraError
+from osteoform._errors import DetectionError
 from osteoform._network_file import NetworkFacts, Tensor, read_facts
 from osteoform._normalize import NormalizedImage, normalize, pad_to_multiple
+from osteoform._onnx import open_session
 from osteoform._peaks import Frame, NetworkOutput
 from osteoform._peaks import Reading as NetworkReading
 from osteoform._types import F32, F64, Detection, Side, XrayView
 
-if TYPE_CHECKING:
-    import onnxruntime
-
-
+_WHAT = "detector network"
 _MIN_TURN = 0.02  # probability from which a quarter turn is tried
 
 
@@ -70,9 +67,9 @@ class OnnxDetector:
     def __init__(self, path: Path | None = None, *, num_threads: int = 2) -> None:
         if path is None:
             with as_file(files("osteoform").joinpath("data/detector.onnx")) as shipped:
-                self._session = _open_session(shipped, num_threads)
+                self._session = open_session(shipped, num_threads, what=_WHAT)
         else:
-            self._session = _open_session(path, num_threads)
+            self._session = open_session(path, num_threads, what=_WHAT)
         values = (*self._session.get_inputs(), *self._session.get_outputs())
         self._facts = read_facts(
             self._session.get_modelmeta().custom_metadata_map,
@@ -153,23 +150,3 @@ class OnnxDetector:
 def shipped_detector() -> OnnxDetector:
     """The detector that comes with the package, opened once."""
     return OnnxDetector()
-
-
-def _open_session(path: Path, num_threads: int) -> onnxruntime.InferenceSession:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtraError(
-            "detection needs onnxruntime: pip install onnxruntime, or pass features="
-        ) from error
-    if not path.is_file():
-        raise DetectionError(f"detector network {path} does not exist")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = num_threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise DetectionError(f"{path} is not a readable ONNX network: {error}") from error
