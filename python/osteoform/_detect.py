@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from osteoform._errors import DetectionError
+from osteoform._harmonize import Harmonizer
 from osteoform._network_file import NetworkFacts, Tensor, read_facts
 from osteoform._normalize import NormalizedImage, normalize, pad_to_multiple
 from osteoform._onnx import open_session
@@ -55,6 +56,8 @@ class OnnxDetector:
         The ONNX file; None means the shipped one.
     num_threads
         Threads of onnxruntime.
+    harmonizer
+        Changes the look of the normalised image before the network reads it; None leaves it.
 
     Raises
     ------
@@ -64,7 +67,14 @@ class OnnxDetector:
         onnxruntime is not installed.
     """
 
-    def __init__(self, path: Path | None = None, *, num_threads: int = 2) -> None:
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        num_threads: int = 2,
+        harmonizer: Harmonizer | None = None,
+    ) -> None:
+        self._harmonizer = harmonizer
         if path is None:
             with as_file(files("osteoform").joinpath("data/detector.onnx")) as shipped:
                 self._session = open_session(shipped, num_threads, what=_WHAT)
@@ -107,6 +117,8 @@ class OnnxDetector:
                 dark_is_dense=polarity == "dark_is_dense",
                 size_px=self._facts.input_px,
             )
+            if self._harmonizer is not None:
+                image = replace(image, values=self._harmonizer(image.values))
             looks += self._look_turned(image, side=side, bones=bones)
         return sorted(looks, key=lambda look: -look.score)
 
