@@ -59,11 +59,11 @@ class Appearance:
         return Appearance(quantiles=np.quantile(values, ranks), amplitudes=_amplitudes(values))
 
     @staticmethod
-    def mean(each: Sequence[Appearance]) -> Appearance:
-        """Average the quantiles, and the power in every band."""
-        power = np.mean([one.amplitudes**2 for one in each], axis=0)
+    def percentile(each: Sequence[Appearance], percent: float) -> Appearance:
+        """Percentile over images of every quantile and every amplitude."""
         return Appearance(
-            quantiles=np.mean([one.quantiles for one in each], axis=0), amplitudes=np.sqrt(power)
+            quantiles=np.percentile([one.quantiles for one in each], percent, axis=0),
+            amplitudes=np.percentile([one.amplitudes for one in each], percent, axis=0),
         )
 
 
@@ -71,22 +71,25 @@ class Appearance:
 class MatchAppearance:
     """Harmonise by hand-made statistics: radial frequency spectrum first, then grey values.
 
-    The gain of a frequency is limited to a factor of two; the grey values are mapped rank by rank.
+    Only what lies outside the range from `least` to `greatest` is changed, and only up to its
+    border: an image that looks like one of training stays nearly as it is. The gain of a frequency
+    is limited to a factor of two; grey values are mapped rank by rank.
     """
 
-    target: Appearance
+    least: Appearance
+    greatest: Appearance
 
     @staticmethod
     def simulated() -> MatchAppearance:
-        """Give images the mean look of the simulated X-rays of training."""
-        return MatchAppearance(target=_simulated())
+        """Give images the look of the simulated X-rays of training."""
+        return _simulated()
 
     def __call__(self, values: F32) -> F32:
-        """Return the image (h, w) with the target's spectrum and grey values."""
+        """Return the image (h, w) with a spectrum and with grey values within the range."""
         own = np.maximum(_amplitudes(values), 1e-6)
-        gain = np.clip(self.target.amplitudes / own, 1.0 / _MAX_GAIN, _MAX_GAIN)
-        filtered = _filter(values, gain)
-        return _map_ranks(filtered, self.target.quantiles)
+        wanted = np.clip(own, self.least.amplitudes, self.greatest.amplitudes)
+        filtered = _filter(values, np.clip(wanted / own, 1.0 / _MAX_GAIN, _MAX_GAIN))
+        return _map_ranks(filtered, self.least.quantiles, self.greatest.quantiles)
 
 
 class OnnxHarmonizer:
@@ -139,13 +142,13 @@ class OnnxHarmonizer:
 
 
 @lru_cache(maxsize=1)
-def _simulated() -> Appearance:
+def _simulated() -> MatchAppearance:
     text = files("osteoform").joinpath("data/appearance.toml").read_text(encoding="utf-8")
-    stored = tomllib.loads(text)
-    return Appearance(
-        quantiles=np.array(stored["quantiles"], np.float64),
-        amplitudes=np.array(stored["amplitudes"], np.float64),
+    least, greatest = (
+        Appearance(**{name: np.array(numbers, np.float64) for name, numbers in part.items()})
+        for part in map(tomllib.loads(text).__getitem__, ("least", "greatest"))
     )
+    return MatchAppearance(least=least, greatest=greatest)
 
 
 def _radius(rows: int, columns: int) -> F64:
@@ -182,9 +185,9 @@ def _filter(values: F32, gain: F64) -> F32:
     return inside
 
 
-def _map_ranks(values: F32, quantiles: F64) -> F32:
-    """Replace every value by the wanted one of its rank; equal values stay equal."""
-    own = np.quantile(values, np.linspace(0.0, 1.0, len(quantiles)))
+def _map_ranks(values: F32, least: F64, greatest: F64) -> F32:
+    """Move every quantile into its range and the values between with it; equal ones stay equal."""
+    own = np.quantile(values, np.linspace(0.0, 1.0, len(least)))
     levels, level_of = np.unique(own, return_inverse=True)
-    wanted = np.bincount(level_of, quantiles) / np.bincount(level_of)
+    wanted = np.bincount(level_of, np.clip(own, least, greatest)) / np.bincount(level_of)
     return np.interp(values, levels, wanted).astype(np.float32)
