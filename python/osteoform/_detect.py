@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from osteoform._attitude import Attitude
-from osteoform._errors import DetectionError, MissingExtraError
+from osteoform._errors import DetectionError
+from osteoform._harmonize import Harmonizer
 from osteoform._network_file import NetworkFacts, Tensor, read_facts
 from osteoform._normalize import NormalizedImage, normalize, pad_to_multiple
+from osteoform._onnx import open_session
 from osteoform._peaks import Frame, NetworkOutput
 from osteoform._peaks import Reading as NetworkReading
 from osteoform._types import F32, Detection, Side, XrayView
 
-if TYPE_CHECKING:
-    import onnxruntime
-
-
 MIN_TURN = 0.02  # probability from which a quarter turn is tried
+
+_WHAT = "detector network"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +55,8 @@ class OnnxDetector:
         The ONNX file; None means the shipped one.
     num_threads
         Threads of onnxruntime.
+    harmonizer
+        Changes the look of the normalised image before the network reads it; None leaves it.
 
     Raises
     ------
@@ -65,12 +66,19 @@ class OnnxDetector:
         onnxruntime is not installed.
     """
 
-    def __init__(self, path: Path | None = None, *, num_threads: int = 2) -> None:
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        num_threads: int = 2,
+        harmonizer: Harmonizer | None = None,
+    ) -> None:
+        self._harmonizer = harmonizer
         if path is None:
             with as_file(files("osteoform").joinpath("data/detector.onnx")) as shipped:
-                self._session = _open_session(shipped, num_threads)
+                self._session = open_session(shipped, num_threads, what=_WHAT)
         else:
-            self._session = _open_session(path, num_threads)
+            self._session = open_session(path, num_threads, what=_WHAT)
         values = (*self._session.get_inputs(), *self._session.get_outputs())
         self._facts = read_facts(
             self._session.get_modelmeta().custom_metadata_map,
@@ -108,6 +116,8 @@ class OnnxDetector:
                 dark_is_dense=polarity == "dark_is_dense",
                 size_px=self._facts.input_px,
             )
+            if self._harmonizer is not None:
+                image = replace(image, values=self._harmonizer(image.values))
             looks += self._look_turned(image, side=side, bones=bones)
         return sorted(looks, key=lambda look: -look.score)
 
@@ -152,23 +162,3 @@ class OnnxDetector:
 def shipped_detector() -> OnnxDetector:
     """The detector that comes with the package, opened once."""
     return OnnxDetector()
-
-
-def _open_session(path: Path, num_threads: int) -> onnxruntime.InferenceSession:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtraError(
-            "detection needs onnxruntime: pip install onnxruntime, or pass features="
-        ) from error
-    if not path.is_file():
-        raise DetectionError(f"detector network {path} does not exist")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = num_threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise DetectionError(f"{path} is not a readable ONNX network: {error}") from error

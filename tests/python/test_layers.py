@@ -63,7 +63,7 @@ def test_one_file_imports_onnxruntime_and_one_folder_torch(path: Path) -> None:
     for module in _imports(path):
         top = module.split(".")[0]
         if top == "onnxruntime":
-            assert name == "_detect.py"
+            assert name == "_onnx.py"
         if top in ("torch", "onnx"):
             assert name.startswith("train/")
         if top == "tests":

@@ -15,6 +15,7 @@ from osteoform._cli.options import (
     FeatureName,
     GeometryName,
     GeometryOption,
+    HarmonizerOption,
     JsonOption,
     ModelOption,
     SeedOption,
@@ -79,6 +80,7 @@ def evaluate(
         ),
     ] = None,
     detector: DetectorOption = None,
+    harmonizer: HarmonizerOption = "none",
     pictures: Annotated[
         Path | None,
         typer.Option("--pictures", metavar="DIR", help="Draw every case's overlays here."),
@@ -127,7 +129,7 @@ def evaluate(
     results = []
     with progress("evaluating", len(bones)) as step:
         for subject, outcome in zip(
-            bones, run(bones, protocol, detector=open_detector(detector)), strict=True
+            bones, run(bones, protocol, detector=open_detector(detector, harmonizer)), strict=True
         ):
             results.append(outcome.result)
             if pictures is not None:

@@ -16,6 +16,7 @@ from osteoform._types import BONES
 if TYPE_CHECKING:
     from osteoform._core import FitOptions
     from osteoform._detect import OnnxDetector
+    from osteoform._harmonize import Harmonizer
     from osteoform._shape_model import ShapeModel
 
 
@@ -84,6 +85,15 @@ DetectorOption = Annotated[
         "--detector", metavar="FILE", help="Detector network (.onnx).  [default: the shipped one]"
     ),
 ]
+HarmonizerOption = Annotated[
+    str,
+    typer.Option(
+        "--harmonizer",
+        metavar="NAME_OR_FILE",
+        help="Look that the detector sees an image with: none leaves it as it is, classical matches "
+        "its spectrum and grey values to simulated X-rays, FILE.onnx is a network for it.",
+    ),
+]
 ThreadsOption = Annotated[
     int | None,
     typer.Option("--threads", min=1, max=256, help="Threads of the fit.  [default: all cores]"),
@@ -109,13 +119,23 @@ def fit_options(threads: int | None) -> FitOptions:
     return FitOptions(num_threads=threads or min(os.cpu_count() or 1, 16))
 
 
-def open_detector(path: Path | None) -> OnnxDetector | None:
-    """The network of a file; None leaves the choice to the library."""
-    if path is None:
+def open_detector(path: Path | None, harmonizer: str = "none") -> OnnxDetector | None:
+    """The network of a file, with a harmonizer; neither leaves the choice to the library."""
+    if path is None and harmonizer == "none":
         return None
     from osteoform._detect import OnnxDetector
 
-    return OnnxDetector(path)
+    return OnnxDetector(path, harmonizer=_open_harmonizer(harmonizer))
+
+
+def _open_harmonizer(name: str) -> Harmonizer | None:
+    from osteoform._harmonize import MatchAppearance, OnnxHarmonizer
+
+    if name.endswith(".onnx"):
+        return OnnxHarmonizer(Path(name))
+    if name not in ("none", "classical"):
+        raise InputError(f"--harmonizer must be none, classical or FILE.onnx, found {name!r}")
+    return MatchAppearance.simulated() if name == "classical" else None
 
 
 def choose_models(

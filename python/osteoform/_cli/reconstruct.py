@@ -18,6 +18,7 @@ from osteoform._cli.console import (
 from osteoform._cli.options import (
     BonesOption,
     DetectorOption,
+    HarmonizerOption,
     JsonOption,
     ModelOption,
     OutOption,
@@ -57,6 +58,7 @@ def reconstruct(
     model: ModelOption = None,
     detector: DetectorOption = None,
     features: FeaturesOption = None,
+    harmonizer: HarmonizerOption = "none",
     threads: ThreadsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -83,7 +85,7 @@ def reconstruct(
             side=read.side,
             bones=tuple(models),
             models=models,
-            detector=open_detector(detector),
+            detector=open_detector(detector, harmonizer),
             by_hand=by_hand,
             options=fit_options(threads),
         )
@@ -119,6 +121,7 @@ def detect(
     out: OutOption,
     bones: BonesOption = None,
     detector: DetectorOption = None,
+    harmonizer: HarmonizerOption = "none",
     json: JsonOption = None,
 ) -> None:
     """Show what the detector sees in the X-rays of a study, without reconstructing.
@@ -132,7 +135,7 @@ def detect(
         from osteoform.io.study import read_study
 
         read = read_study(study)
-        network = open_detector(detector) or shipped_detector()
+        network = open_detector(detector, harmonizer) or shipped_detector()
     wanted = split_names(bones) or read.bones
     values: dict[str, Any] = {"attitudes": {}, "views": {}}
     rows: list[list[str]] = []

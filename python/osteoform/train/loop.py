@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from osteoform._split import held_out
+from osteoform._split import learned_from
 from osteoform.train.dataset import Batch, BatchStream, PoolPlan, render_pool
 from osteoform.train.losses import losses
 from osteoform.train.muon import Muon
@@ -27,7 +27,6 @@ BATCH_SIZE = 16
 
 _NUM_SCENES = 14000
 _SCENES_PER_BATCH = 4.0
-_PEOPLE = 26
 _ADAM_RATE = 2e-3
 _MUON_RATE = 0.02
 _MUON_MOMENTUM = 0.95
@@ -149,7 +148,7 @@ def run_training(
         raise ValueError("give either minutes or steps")
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
-    people = tuple(sorted(set(range(_PEOPLE)) - set(held_out())))
+    people = learned_from()
     plan = PoolPlan(bones=data, people=people, num_scenes=_NUM_SCENES, seed=seed)
     run = _new_run()
     checkpoint = out / "checkpoint.pt"

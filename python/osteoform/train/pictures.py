@@ -35,7 +35,7 @@ def draw_cases(detector: OnnxDetector, cases: Sequence[Case]) -> Image.Image:
 
 
 def _draw_case(detector: OnnxDetector, case: Case) -> Image.Image:
-    grey = np.uint8(255 * np.clip((case.values / CLIP + 1.0) / 2.0, 0.0, 1.0))
+    grey = (255 * np.clip((case.values / CLIP + 1.0) / 2.0, 0.0, 1.0)).astype(np.uint8)
     height, width = grey.shape
     tile = Image.fromarray(grey).resize((_ENLARGED * width, _ENLARGED * height)).convert("RGB")
     pen = ImageDraw.Draw(tile)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,7 +84,14 @@ def validate(detector: OnnxDetector, *, data: Path, num_images: int, seed: int) 
 
 def validation_cases(data: Path, num_images: int, seed: int) -> Iterator[Case]:
     """Simulate X-rays of the people held out: other bones, same randomness as in training."""
-    atlas, clutter = load_atlas(data, held_out()), draw_bank(40, seed)
+    return simulated_cases(data, held_out(), num_images, seed)
+
+
+def simulated_cases(
+    data: Path, people: Sequence[int], num_images: int, seed: int
+) -> Iterator[Case]:
+    """Simulate X-rays of some people of the collection."""
+    atlas, clutter = load_atlas(data, people), draw_bank(40, seed)
     for i in range(num_images):
         yield _sample_case(atlas, clutter, np.random.default_rng((seed, i)))
 
