@@ -2,6 +2,7 @@
 
 from osteoform._by_hand import HandEllipse, HandFeatures, HandPoint
 from osteoform._core import ConeView, FitOptions, FitStatus, SlotView, __version__
+from osteoform._detect import OnnxDetector
 from osteoform._errors import (
     DetectionError,
     InputError,
@@ -34,6 +35,7 @@ __all__ = [
     "Mesh",
     "MissingExtraError",
     "ModelFileError",
+    "OnnxDetector",
     "OsteoformError",
     "Reconstruction",
     "ShapeModel",
