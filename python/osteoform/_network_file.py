@@ -24,8 +24,8 @@ class NetworkFacts:
 
     Heat channels come bone by bone: the bone's points, then the centres of its ellipsoids.
     `stride_px` is the side of a heat cell and `heat_sigma_px` the blur that training added.
-    `confusion` is, per bone, the probability (F, F) of a reported point's true name (column) given
-    the reported one (row), as measured; names of a bone that is left out are taken as they are.
+    `confusion` is per bone the probability (F, F) of a point's true name (column) given the one
+    that the network means (row); names of a bone that it leaves out are taken as they are.
     """
 
     points: Mapping[str, tuple[str, ...]]
@@ -74,7 +74,7 @@ class NetworkFacts:
         raise KeyError(bone)
 
     def renamed(self, bone: str, probability: F64) -> F64:
-        """Probabilities (n, F) of true names from those of reported ones."""
+        """Probabilities (n, F) of true names from those that the network means."""
         return probability @ self.confusion[bone] if bone in self.confusion else probability
 
 

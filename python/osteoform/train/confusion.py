@@ -1,43 +1,50 @@
-"""How often a reported feature point is another one: counted on people held out."""
+"""How often a feature point is another one than the network says: fitted to people held out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
+from numpy.typing import NDArray
 
-from osteoform._peaks import MIN_MASS, Peaks
 from osteoform._types import F32, F64
 
 _TOLERANCE_PX = 12.0  # of the network: three cells, which nine in ten errors are below
-_PRIOR_REPORTS = 20.0  # that every name is taken to have got right before counting
+_PRIOR_PLACES = 20.0  # per name, that are taken to have borne it before any was looked at
+_FIRST_DOUBT = 0.1
+_ROUNDS = 40
+_TINY = 1e-9
 
 
-def confusion(reports: Iterable[tuple[Peaks, F32, F32]], points: slice) -> F64:
-    """Probability (F, F) of the true name of a reported point (column) given its name (row).
+def true_names(places: F64, truth: F32, visible: F32) -> NDArray[np.intp]:
+    """Which feature point (F, 2) each place (n, 2) is [network px]; F where it is none of them.
 
-    The nearest feature point in view is the true one, none where it is too far: rows sum to at
-    most 1, and the rest is the probability of being none of the bone's feature points. What was
-    rarely reported keeps its name.
-
-    Parameters
-    ----------
-    reports
-        Per image the peaks, the true places (P, 2) in network pixels, and 1 where visible (P,).
-    points
-        Heat channels of the bone's feature points.
+    It is the nearest one in view, if that is near enough.
     """
-    num_names = points.stop - points.start
-    counts, totals = np.zeros((num_names, num_names)), np.zeros(num_names)
-    for peaks, places, visible in reports:
-        told = np.flatnonzero(peaks.mass[points] >= MIN_MASS)
-        totals[told] += 1
-        away = np.linalg.norm(peaks.at_px[points][told, None] - places[points], axis=2)
-        away[:, visible[points] == 0] = np.inf
-        nearest = away.argmin(axis=1)
-        near = away.min(axis=1) <= _TOLERANCE_PX
-        np.add.at(counts, (told[near], nearest[near]), 1.0)
-    smoothed: F64 = (counts + _PRIOR_REPORTS * np.eye(num_names)) / (
-        totals + _PRIOR_REPORTS
-    )[:, None]
-    return smoothed
+    away = np.linalg.norm(places[:, None] - truth, axis=2)
+    away[:, visible == 0] = np.inf
+    near = away.min(axis=1) <= _TOLERANCE_PX
+    return np.where(near, away.argmin(axis=1), len(truth))
+
+
+def fit_confusion(probability: F64, names: NDArray[np.intp]) -> F64:
+    """Fit the probability (F, F) of the true name (column) given the one the network means (row).
+
+    The network names a place by probabilities (n, F). Counting true names by the likeliest would
+    doubt twice what these doubt already; here each place is shared among the names it may bear,
+    by expectation maximisation of the likelihood of the true names. Rows sum to at most 1; the
+    rest is the probability of being none of the feature points. A rare name keeps to itself.
+    """
+    num_names = probability.shape[1]
+    unnamed = np.maximum(1.0 - probability.sum(axis=1, keepdims=True), 0.0)
+    said = np.concatenate([probability, unnamed], 1)
+    none = np.eye(num_names + 1)[-1]
+    prior = _PRIOR_PLACES * np.eye(num_names + 1)
+    fitted = (1.0 - _FIRST_DOUBT) * np.eye(num_names + 1) + _FIRST_DOUBT / (num_names + 1)
+    for _ in range(_ROUNDS):
+        fitted[-1] = none
+        share = said * fitted[:, names].T
+        share /= np.maximum(share.sum(axis=1, keepdims=True), _TINY)
+        counts = prior.copy()
+        np.add.at(counts.T, names, share)
+        fitted = counts / counts.sum(axis=1, keepdims=True)
+    confusion: F64 = fitted[:-1, :-1]
+    return confusion
