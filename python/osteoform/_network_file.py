@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from osteoform._errors import DetectionError
 from osteoform._normalize import NORMALIZATION
+from osteoform._types import F64
 
 _FORMAT = "osteoform detector"
 _WITHOUT_ATTITUDE, _VERSION = "1", "2"  # the first version does not tell how the leg is seen
@@ -20,6 +24,8 @@ class NetworkFacts:
 
     Heat channels come bone by bone: the bone's points, then the centres of its ellipsoids.
     `stride_px` is the side of a heat cell and `heat_sigma_px` the blur that training added.
+    `confusion` is per bone the probability (F, F) of a point's true name (column) given the one
+    that the network means (row); names of a bone that it leaves out are taken as they are.
     """
 
     points: Mapping[str, tuple[str, ...]]
@@ -32,6 +38,7 @@ class NetworkFacts:
     sigma_floor_px: float
     origin: str
     tells_attitude: bool
+    confusion: Mapping[str, F64] = field(default_factory=dict, repr=False)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -65,6 +72,10 @@ class NetworkFacts:
                 return slice(start, start + len(names))
             start += len(names)
         raise KeyError(bone)
+
+    def renamed(self, bone: str, probability: F64) -> F64:
+        """Probabilities (n, F) of true names from those that the network means."""
+        return probability @ self.confusion[bone] if bone in self.confusion else probability
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +123,20 @@ def _parse(stored: Mapping[str, str]) -> NetworkFacts:
         sigma_floor_px=float(stored["sigma_floor_px"]),
         origin=stored["origin"],
         tells_attitude=stored["version"] != _WITHOUT_ATTITUDE,
+        confusion=_parse_confusion(json.loads(stored.get("confusion", "{}")), points),
     )
+
+
+def _parse_confusion(
+    stored: Mapping[str, Any], points: Mapping[str, tuple[str, ...]]
+) -> dict[str, F64]:
+    confusion = {bone: np.array(rows, np.float64) for bone, rows in stored.items()}
+    for bone, matrix in confusion.items():
+        if matrix.shape != (len(points[bone]),) * 2:
+            raise ValueError(f"confusion of the {bone} is {matrix.shape}")
+        if not (matrix.min() >= 0.0 and matrix.sum(axis=1).max() <= 1.0 + 1e-3):
+            raise ValueError(f"confusion of the {bone} has rows that are no probabilities")
+    return confusion
 
 
 def _check_signature(tensors: Sequence[Tensor], facts: NetworkFacts) -> None:

@@ -203,7 +203,9 @@ class Reading:
             box_confidence=float(confidence),
             points_px=frame.points(at),
             sigma_px=_sigma(spread, frame, facts),
-            class_probability=self._classes(cores, np.array(channels, int), own, points),
+            class_probability=facts.renamed(
+                bone, self._classes(cores, np.array(channels, int), own, points)
+            ),
             ellipse_ids=(seen - centers.start).astype(np.int32),
             ellipse_center_px=frame.points(first.at_px[seen]),
             ellipse_shape_px2=frame.shapes(shapes),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from importlib.resources import files
 
 import numpy as np
@@ -10,8 +12,8 @@ import pytest
 from osteoform._core import ConeView
 from osteoform._detect import OnnxDetector
 from osteoform._errors import DetectionError
-from osteoform._network_file import NetworkFacts
-from osteoform._normalize import normalize
+from osteoform._network_file import NetworkFacts, Tensor, read_facts
+from osteoform._normalize import NORMALIZATION, normalize
 from osteoform._peaks import Frame, NetworkOutput, Reading
 from osteoform._types import XrayView
 
@@ -79,6 +81,54 @@ def test_class_probabilities_tell_two_names_for_one_place():
     np.testing.assert_allclose(femur.points_px, [[30, 22], [50, 50]], atol=0.5)
     np.testing.assert_allclose(femur.class_probability, [[0.5, 0.4], [0.4, 0.5]], atol=0.03)
     assert (femur.class_probability.sum(1) <= 1 + 1e-12).all()
+
+
+def test_measured_confusion_moves_probability_to_other_names():
+    seen = reading(gaussian(30, 22, 0.8), NOTHING, NOTHING, NOTHING)
+    own = seen.detection("femur", SAME, FACTS).class_probability
+    confused = replace(FACTS, confusion={"femur": np.array([[0.7, 0.2], [0.0, 1.0]])})
+    shared = seen.detection("femur", SAME, confused).class_probability
+    np.testing.assert_allclose(shared, own @ [[0.7, 0.2], [0.0, 1.0]])
+    assert shared.sum() < own.sum()
+
+
+def stored(**changes: str) -> dict[str, str]:
+    """Metadata of a network for FACTS."""
+    names = ("input_px", "multiple_px", "stride_px", "heat_sigma_px", "sigma_scale")
+    return {
+        **{name: str(getattr(FACTS, name)) for name in (*names, "sigma_floor_px", "origin")},
+        **{name: json.dumps(getattr(FACTS, name)) for name in ("points", "ellipsoids")},
+        "format": "osteoform detector",
+        "version": "2",
+        "normalization": NORMALIZATION,
+        **changes,
+    }
+
+
+def tensors() -> list[Tensor]:
+    shapes = {"image": (1, 1, 64, 64), "heat": (1, 4, 16, 16), "shape": (1, 3, 16, 16)}
+    shapes |= {"box": (1, 2, 5), "attitude": (1, 6)}
+    return [Tensor(name=n, type="tensor(float)", shape=shape) for n, shape in shapes.items()]
+
+
+def test_a_file_without_confusion_takes_names_as_they_are():
+    facts = read_facts(stored(), tensors())
+    probability = np.array([[0.6, 0.3]])
+    np.testing.assert_array_equal(facts.renamed("femur", probability), probability)
+
+
+def test_confusion_is_read_per_bone():
+    facts = read_facts(stored(confusion='{"femur": [[0.9, 0.1], [0.2, 0.7]]}'), tensors())
+    np.testing.assert_allclose(facts.renamed("femur", np.array([[0.5, 0.5]])), [[0.55, 0.4]])
+    np.testing.assert_array_equal(facts.renamed("tibia", np.array([[0.5]])), [[0.5]])
+
+
+@pytest.mark.parametrize(
+    "confusion", ["[[0.9]]", "[[0.9, 0.2], [0.0, 1.0]]", "[[-0.1, 0.2], [0.0, 1.0]]"]
+)
+def test_confusion_that_is_none_is_refused(confusion):
+    with pytest.raises(DetectionError, match="confusion of the femur"):
+        read_facts(stored(confusion=f'{{"femur": {confusion}}}'), tensors())
 
 
 def test_a_second_place_of_one_feature_is_reported():

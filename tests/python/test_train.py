@@ -13,6 +13,7 @@ from osteoform._rotation import rotation
 from osteoform._split import held_out
 from osteoform.train.attitude_score import AttitudeScore, score_attitudes
 from osteoform.train.card import card
+from osteoform.train.confusion import fit_confusion, true_names
 from osteoform.train.dataset import Batch, BatchStream, PoolPlan, ScenePool, describe
 from osteoform.train.export import Calibration, export_onnx, metadata
 from osteoform.train.legs import load_atlas, sample_leg
@@ -23,7 +24,7 @@ from osteoform.train.network import Channels, FeatureNet, Readout
 from osteoform.train.randomize import randomize, sample_warp
 from osteoform.train.scenes import MARGIN_PX, Truth, sample_scene
 from osteoform.train.thaw import load_exported, unfold
-from osteoform.train.validate import BoneScore, DetectorScore
+from osteoform.train.validate import BoneScore, DetectorScore, validate
 
 CHANNELS = Channels.of_contract()
 
@@ -166,6 +167,44 @@ def test_metadata_names_every_channel():
     stored = metadata(calibration=Calibration(), origin="test", seed=0)
     assert CHANNELS.num_heat == 53
     assert "femoral_head_center" in stored["points"]
+
+
+def test_the_true_name_is_the_nearest_one_in_view():
+    truth = np.array([[10.0, 10.0], [20.0, 10.0], [30.0, 10.0]], np.float32)
+    places = np.array([[11.0, 9.0], [21.0, 12.0], [31.0, 10.0], [100.0, 100.0]])
+    names = true_names(places, truth, np.array([1, 0, 1], np.float32))
+    assert names.tolist() == [0, 2, 2, 3]
+
+
+def test_fitted_confusion_tells_what_was_confused(rng):
+    truly = np.array([[0.75, 0.25, 0.0], [0.1, 0.6, 0.1], [0.0, 0.0, 1.0]])
+    meant = rng.dirichlet([0.2, 0.2, 0.2], 4000)
+    chances = np.concatenate([meant @ truly, 1.0 - (meant @ truly).sum(1, keepdims=True)], 1)
+    names = (rng.uniform(size=(4000, 1)) > chances.cumsum(1)[:, :-1]).sum(1)
+    np.testing.assert_allclose(fit_confusion(meant, names), truly, atol=0.06)
+
+
+def test_names_that_hold_stay_and_rare_ones_are_believed():
+    meant = np.repeat(np.eye(3)[:2], [500, 1], axis=0)
+    fitted = fit_confusion(meant, np.repeat([0, 2], [500, 1]))
+    assert fitted[0, 0] > 0.99
+    assert fitted[1, 1] > 0.9
+    np.testing.assert_allclose(fitted[2], [0.0, 0.0, 1.0], atol=1e-9)
+
+
+def test_validation_fits_a_confusion_that_the_file_keeps(shared_data, tmp_path):
+    from osteoform._detect import OnnxDetector
+
+    torch.manual_seed(1)
+    net, path = FeatureNet(CHANNELS).eval(), tmp_path / "net.onnx"
+    detector = OnnxDetector(num_threads=1)
+    score = validate(detector, data=shared_data / "bones/llp26", num_images=12, seed=3)
+    export_onnx(net, path, calibration=score.calibration, origin="test", seed=0)
+    kept = OnnxDetector(path, num_threads=1).facts.confusion
+    for bone, names in CHANNELS.points.items():
+        assert kept[bone].shape == (len(names), len(names))
+        assert kept[bone].diagonal().min() > 0.5
+        assert kept[bone].sum(axis=1).max() <= 1.001
 
 
 @pytest.fixture(scope="module")

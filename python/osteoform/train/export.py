@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -21,10 +22,15 @@ _OPSET = 17
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """sd [px] of a point = sqrt((scale * spread)^2 + floor^2), as measured on people held out."""
+    """How far to trust the network, as measured on people held out.
+
+    The sd [px] of a point is sqrt((scale * spread)^2 + floor^2); `confusion` is per bone the
+    probability (F, F) of a point's true name (column) given the one that the network means (row).
+    """
 
     sigma_scale: float = 1.0
     sigma_floor_px: float = 1.0
+    confusion: Mapping[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict, repr=False)
 
 
 class _Deployed(nn.Module):
@@ -96,6 +102,7 @@ def metadata(*, calibration: Calibration, origin: str, seed: int) -> dict[str, s
         "heat_sigma_px": str(HEAT_SIGMA_CELLS * STRIDE),
         "sigma_scale": str(calibration.sigma_scale),
         "sigma_floor_px": str(calibration.sigma_floor_px),
+        "confusion": json.dumps(calibration.confusion),
         "points": json.dumps({bone: list(names) for bone, names in channels.points.items()}),
         "ellipsoids": json.dumps({b: list(names) for b, names in channels.ellipsoids.items()}),
         "origin": origin,

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
 
 from osteoform._detect import OnnxDetector
+from osteoform._network_file import NetworkFacts
 from osteoform._normalize import pad_to_multiple
-from osteoform._peaks import MIN_MASS, NetworkOutput, Reading
+from osteoform._peaks import MIN_MASS, Frame, NetworkOutput, Reading
 from osteoform._split import held_out
 from osteoform._types import BONES, F32, F64
 from osteoform.train.attitude_score import AttitudeScore, score_attitudes
 from osteoform.train.clutter import draw_bank, pick
+from osteoform.train.confusion import fit_confusion, true_names
 from osteoform.train.dataset import SHAPES, describe
 from osteoform.train.export import Calibration
 from osteoform.train.legs import LegAtlas, load_atlas
@@ -25,6 +27,7 @@ from osteoform.train.scenes import sample_scene
 # The median length of a 2D normal vector with unit deviation per axis.
 _RAYLEIGH_MEDIAN = 1.1774
 _POOL_SHARE = (0.5, 0.3, 0.12, 0.08)
+_SAME_FRAME = Frame(matrix=np.eye(2), offset=np.zeros(2), size_px=(np.inf, np.inf))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +80,7 @@ def validate(detector: OnnxDetector, *, data: Path, num_images: int, seed: int) 
             [_turns(detector, case) for case in cases],
             [(r.output.direction.astype(float), c.truth["direction"]) for c, r in pairs],
         ),
-        calibration=_calibrate(pairs),
+        calibration=_calibrate(pairs, detector.facts),
         num_images=num_images,
     )
 
@@ -175,7 +178,31 @@ def _size_errors(reading: Reading, case: Case, centers: slice, shapes: slice) ->
     return errors
 
 
-def _calibrate(pairs: list[tuple[Case, Reading]]) -> Calibration:
+def _calibrate(pairs: list[tuple[Case, Reading]], facts: NetworkFacts) -> Calibration:
+    scale, floor = _fit_sd(pairs)
+    as_told = replace(facts, confusion={})
+    return Calibration(
+        sigma_scale=scale,
+        sigma_floor_px=floor,
+        confusion={bone: _confusion(pairs, bone, as_told) for bone in facts.points},
+    )
+
+
+def _confusion(
+    pairs: list[tuple[Case, Reading]], bone: str, facts: NetworkFacts
+) -> tuple[tuple[float, ...], ...]:
+    points, _ = facts.heat_channels(bone)
+    told, names = [], []
+    for case, reading in pairs:
+        found = reading.detection(bone, _SAME_FRAME, facts)
+        truth, visible = case.truth["points"][points], case.truth["visible"][points]
+        told.append(found.class_probability)
+        names.append(true_names(found.points_px, truth, visible))
+    fitted = fit_confusion(np.concatenate(told), np.concatenate(names))
+    return tuple(tuple(round(float(p), 4) for p in row) for row in fitted)
+
+
+def _fit_sd(pairs: list[tuple[Case, Reading]]) -> tuple[float, float]:
     """Fit sd^2 = (scale * spread)^2 + floor^2 to the median error of ten bins of spread."""
     spread, error = (np.concatenate(x) for x in zip(*map(_spread_and_error, pairs), strict=True))
     order = np.array_split(np.argsort(spread), 10)
@@ -191,7 +218,7 @@ def _calibrate(pairs: list[tuple[Case, Reading]]) -> Calibration:
             ((np.log(np.hypot(p[0] * bin_spread, p[1])) - np.log(bin_sd)) ** 2).sum()
         ),
     )
-    return Calibration(sigma_scale=float(best[0]), sigma_floor_px=float(best[1]))
+    return float(best[0]), float(best[1])
 
 
 def _spread_and_error(pair: tuple[Case, Reading]) -> tuple[F64, F64]:
