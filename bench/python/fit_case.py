@@ -14,7 +14,7 @@ from osteoform._distance import DistanceSummary, surface_distance
 from osteoform._fit_bones import core_features
 from osteoform._trial import Trial, simulate_trial, simulated_features
 from osteoform.demo import draw_bone
-from osteoform.modeling.features import define_features
+from osteoform.modeling.features import standing_features
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "python"))
 
@@ -41,7 +41,7 @@ class FitCase:
         rng = np.random.default_rng(seed)
         bone, _ = draw_bone(model, rng)
         trial = simulate_trial(bone, rng)
-        definition = define_features(model.bone, model.mean, model.faces)
+        definition = standing_features(model.bone, model.mean, model.faces)
         detections = simulated_features(
             definition, bone, trial, rng, side="right", noise_px=FEATURE_NOISE_PX
         )

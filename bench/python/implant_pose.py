@@ -34,16 +34,17 @@ START_MM = 5.0
 F64 = NDArray[np.float64]
 
 
-def zero_mode_model(path: Path) -> osteoform.ShapeModel:
+def zero_mode_model_of(
+    vertices: NDArray[np.float32], faces: NDArray[np.int32], *, bone: str
+) -> osteoform.ShapeModel:
     """A rigid shape as a model without modes and without features."""
-    mesh = read_mesh(path)
     none = np.zeros
     return osteoform.ShapeModel(
-        bone="femur",
-        mean=mesh.vertices,
-        faces=mesh.faces,
-        modes=none((0, len(mesh.vertices), 3)),
-        inadequacy_mm=none(len(mesh.vertices)),
+        bone=bone,
+        mean=vertices,
+        faces=faces,
+        modes=none((0, len(vertices), 3)),
+        inadequacy_mm=none(len(vertices)),
         point_names=(),
         point_mean=none((0, 3)),
         point_modes=none((0, 0, 3)),
@@ -97,7 +98,12 @@ def fit(
     ]
     options = osteoform.FitOptions(rims=_core.Rims.OUTER, calibration_sd_mm=0.0)
     result = osteoform.reconstruct(
-        views, side="right", models={"femur": model}, starts={"femur": start}, options=options
+        views,
+        side="right",
+        bones=("femur",),
+        models={"femur": model},
+        starts={"femur": start},
+        options=options,
     )
     return result.bones["femur"].world_from_bone
 
@@ -131,7 +137,8 @@ def contour_gap(
 
 def run(folder: Path) -> dict[str, Any]:
     """All pairs of the folder."""
-    model = zero_mode_model(folder / "femoral.stl")
+    implant = read_mesh(folder / "femoral.stl")
+    model = zero_mode_model_of(implant.vertices, implant.faces, bone="femur")
     geometries = cameras(folder)
     frames = json.loads((folder / "poses.json").read_text())["frames"]
     rows, contours = [], []

@@ -1,6 +1,8 @@
 """3D leg bones from X-ray images."""
 
+from osteoform._by_hand import HandEllipse, HandFeatures, HandPoint
 from osteoform._core import ConeView, FitOptions, FitStatus, SlotView, __version__
+from osteoform._detect import OnnxDetector
 from osteoform._errors import (
     DetectionError,
     InputError,
@@ -15,6 +17,7 @@ from osteoform._result import BoneReconstruction, Reconstruction
 from osteoform._shape_model import ShapeModel
 from osteoform._types import Detection, Detector, Mesh, XrayView
 from osteoform.geometry import c_arm, slot_scanner, standard_views
+from osteoform.io.features import read_features
 from osteoform.io.study import Study, read_study
 
 __all__ = [
@@ -25,10 +28,14 @@ __all__ = [
     "Detector",
     "FitOptions",
     "FitStatus",
+    "HandEllipse",
+    "HandFeatures",
+    "HandPoint",
     "InputError",
     "Mesh",
     "MissingExtraError",
     "ModelFileError",
+    "OnnxDetector",
     "OsteoformError",
     "Reconstruction",
     "ShapeModel",
@@ -39,6 +46,7 @@ __all__ = [
     "__version__",
     "c_arm",
     "load_model",
+    "read_features",
     "read_study",
     "reconstruct",
     "slot_scanner",

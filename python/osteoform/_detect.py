@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from osteoform._attitude import Attitude
 from osteoform._errors import DetectionError
 from osteoform._harmonize import Harmonizer
 from osteoform._network_file import NetworkFacts, Tensor, read_facts
@@ -17,10 +18,11 @@ from osteoform._normalize import NormalizedImage, normalize, pad_to_multiple
 from osteoform._onnx import open_session
 from osteoform._peaks import Frame, NetworkOutput
 from osteoform._peaks import Reading as NetworkReading
-from osteoform._types import F32, F64, Detection, Side, XrayView
+from osteoform._types import F32, Detection, Side, XrayView
+
+MIN_TURN = 0.02  # probability from which a quarter turn is tried
 
 _WHAT = "detector network"
-_MIN_TURN = 0.02  # probability from which a quarter turn is tried
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,16 +33,13 @@ class Look:
     ----------
     score
         Number of features found, each counted by its probability.
-    quarter_turns
-        How often np.rot90 was applied to the (for left legs mirrored) image before it was read.
-    direction
-        (2,) mean unit direction of the beam, along the medial and the anterior axis of the leg.
+    attitude
+        How the leg lies in the image, if the side is right.
     """
 
     score: float
     reading: Mapping[str, Detection] = field(repr=False)
-    quarter_turns: int
-    direction: F64 = field(repr=False)
+    attitude: Attitude
 
 
 class OnnxDetector:
@@ -134,15 +133,16 @@ class OnnxDetector:
             turned = pad_to_multiple(np.rot90(upright, k), self._facts.multiple_px)
             (output,) = self.run(turned[None])
             if k == 0:
-                likely += [int(n) for n in np.flatnonzero(output.turns > _MIN_TURN) if n > 0]
+                likely += [int(n) for n in np.flatnonzero(output.turns > MIN_TURN) if n > 0]
             frame = Frame.of(image, quarter_turns=k, mirrored=mirrored)
             read = NetworkReading.of(output, self._facts.stride_px)
             looks.append(
                 Look(
                     score=read.score,
                     reading={bone: read.detection(bone, frame, self._facts) for bone in bones},
-                    quarter_turns=k,
-                    direction=output.direction.astype(np.float64),
+                    attitude=Attitude(
+                        side=side, quarter_turns=k, beam=output.direction.astype(np.float64)
+                    ),
                 )
             )
         return looks

@@ -91,6 +91,13 @@ def size_loadings() -> dict[str, float]:
     return {bone: float(row) for bone, row in _table()["size"].items() if bone != "source"}
 
 
+@cache
+def standing_turns() -> dict[str, F64]:
+    """Rotations (3, 3) of bones' anatomical frames in the axes of a leg that stands."""
+    turns = {b: row for b, row in _table()["standing"].items() if b != "source"}
+    return {bone: rotation(np.deg2rad(row)) for bone, row in turns.items()}
+
+
 def points_of(model: ShapeModel, b: F64) -> dict[str, F64]:
     """Feature points (3,) [mm] of a bone of this shape, by name, in the model's axes."""
     points = model.point_mean + np.tensordot(b, model.point_modes, 1)

@@ -22,12 +22,13 @@ _INK, _GRID, _LINE = (40, 40, 40), (225, 225, 225), (178, 34, 34)
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One curve, or one bar per value where `bars`; x counts from `first`."""
+    """One curve, or one bar per value where `bars`; x counts from `first` or is in `labels`."""
 
     title: str
     x_label: str
     values: F64 = field(repr=False)
     first: int = 0
+    labels: Sequence[str] = ()
     bars: bool = False
 
 
@@ -90,7 +91,7 @@ def _draw(panel: Panel) -> Image.Image:
     _marks(pen, panel, x, y, base=top + height, slot=width / max(count, 1))
     step = max(1, -(-count // 10))
     for i in range(0, count, step):
-        label = str(panel.first + i)
+        label = panel.labels[i] if panel.labels else str(panel.first + i)
         pen.text((x[i], top + height + 6), label, fill=_INK, font=font, anchor="mt")
     middle = (left + width / 2, _PANEL[1] - 10)
     pen.text(middle, panel.x_label, fill=_INK, font=font, anchor="mb")
@@ -113,7 +114,8 @@ def _marks(pen: Any, panel: Panel, x: F64, y: F64, *, base: float, slot: float) 
 
 def _ticks(highest: float) -> F64:
     """About five round values from 0 to beyond the highest."""
-    rough = max(highest, 1e-9) / 4.0
+    highest = max(highest, 1e-9)
+    rough = highest / 4.0
     power = 10.0 ** np.floor(np.log10(rough))
     step = power * next(s for s in (1.0, 2.0, 2.5, 5.0, 10.0) if s * power >= rough)
     return np.asarray(np.arange(0.0, highest + step, step))

@@ -11,15 +11,15 @@ from typing import get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
+from osteoform._by_hand import HandFeatures
 from osteoform._core import FitOptions, InputError
-from osteoform._crop import shows
 from osteoform._fit_bones import POLARITIES, BoneFitter
 from osteoform._models import load_model
-from osteoform._polarity import read_with_polarity, with_polarity
+from osteoform._readings import BoneReader
 from osteoform._result import Reconstruction
 from osteoform._second_look import look_again
 from osteoform._shape_model import ShapeModel
-from osteoform._types import BONES, F64, Detection, Detector, Reading, Side, XrayView
+from osteoform._types import BONES, F64, Detection, Detector, Side, XrayView
 from osteoform.io.images import check_pixels
 
 _MAX_THREADS = 16
@@ -28,11 +28,12 @@ _MAX_THREADS = 16
 def reconstruct(
     views: Sequence[XrayView],
     *,
-    side: Side,
+    side: Side | None,
     bones: Sequence[str] = BONES,
     models: Mapping[str, ShapeModel] | None = None,
     detector: Detector | None = None,
     features: Mapping[str, Sequence[Detection]] | None = None,
+    by_hand: Mapping[str, Mapping[str, HandFeatures]] | None = None,
     starts: Mapping[str, ArrayLike] | None = None,
     options: FitOptions | None = None,
 ) -> Reconstruction:
@@ -43,7 +44,8 @@ def reconstruct(
     views
         One, two or more images with their geometry in one world [mm].
     side
-        Which leg: "left" or "right".
+        Which leg: "left" or "right"; None: both are tried, and the one that fits better is taken.
+        Two views tell them apart; one view alone fits both, seen from opposite sides.
     bones
         Out of femur, tibia, fibula, patella.
     models
@@ -53,6 +55,9 @@ def reconstruct(
     features
         Per bone one detection per view, instead of asking the detector; such a bone gets no
         second look.
+    by_hand
+        Per name of a view and bone what somebody sees there, added to what the detector finds or
+        in its place.
     starts
         Per bone the pose (4, 4) world from bone to start from, instead of features alone.
     options
@@ -79,15 +84,45 @@ def reconstruct(
 
     With one cone view, size and depth are one unknown: only the shape's prior separates them.
     """
+    if side is None:
+        either = [
+            reconstruct(
+                views,
+                side=tried,
+                bones=bones,
+                models=models,
+                detector=detector,
+                features=features,
+                by_hand=by_hand,
+                starts=starts,
+                options=options,
+            )
+            for tried in get_args(Side)
+        ]
+        return max(either, key=lambda found: found.confidence)
     clock = _Clock()
     _check_names(side, bones)
     shapes = {bone: _model_of(bone, models) for bone in bones}
     checked = _check_views(views)
     clock.lap("check")
 
-    checked, readings, detector = _read(
-        checked, side, bones, shapes, detector, features, starts or {}
+    _check_by_hand(by_hand or {}, checked, shapes, features or {})
+    reader = BoneReader(
+        side=side,
+        models=shapes,
+        detector=detector or _shipped_detector,
+        by_hand=by_hand or {},
     )
+    given = _given_detections(len(checked), shapes, detector, features or {}, starts or {})
+    checked, seen = reader.see(checked, given)
+    reader = reader.corrected(checked, seen)
+    readings = {
+        bone: [
+            reader.with_hand(bone, view, found)
+            for view, found in zip(checked, seen[bone], strict=True)
+        ]
+        for bone in bones
+    }
     clock.lap("detect")
 
     fitter = BoneFitter(
@@ -96,10 +131,11 @@ def reconstruct(
     found = fitter.fit_all({bone: (readings[bone], _start_of(bone, starts)) for bone in bones})
     clock.lap("fit")
 
-    found = look_again(found, fitter, detector, given={*(features or {}), *(starts or {})})
+    fixed = {*(features or {}), *reader.fixed(checked), *(starts or {})}
+    found = look_again(found, fitter, reader, given=fixed)
     clock.lap("neighbours")
     clock.add(fitter.timings_ms)
-    return Reconstruction(bones=found, timings_ms=clock.finish())
+    return Reconstruction(side=side, bones=found, timings_ms=clock.finish())
 
 
 def _default_options() -> FitOptions:
@@ -148,7 +184,7 @@ def _check_views(views: Sequence[XrayView]) -> list[XrayView]:
 
 def _check_names(side: str, bones: Sequence[str]) -> None:
     if side not in get_args(Side):
-        raise InputError(f"side must be 'left' or 'right', found {side!r}")
+        raise InputError(f"side must be 'left', 'right' or None, found {side!r}")
     if isinstance(bones, str) or not bones:
         raise InputError(f"bones must be a sequence of names, found {bones!r}")
     for bone in bones:
@@ -165,47 +201,62 @@ def _model_of(bone: str, models: Mapping[str, ShapeModel] | None) -> ShapeModel:
     return model
 
 
-def _read(
+def _check_by_hand(
+    by_hand: Mapping[str, Mapping[str, HandFeatures]],
     views: Sequence[XrayView],
-    side: Side,
-    bones: Sequence[str],
+    shapes: Mapping[str, ShapeModel],
+    features: Mapping[str, Sequence[Detection]],
+) -> None:
+    named = {view.name: view for view in views}
+    if by_hand and len(named) < len(views):
+        names = [view.name for view in views]
+        raise InputError(f"by_hand needs a different name for each view, found {names}")
+    for name, hands in by_hand.items():
+        if name not in named:
+            raise InputError(f"by_hand must name views out of {tuple(named)}, found {name!r}")
+        for bone, hand in hands.items():
+            where = f"by_hand[{name!r}]"
+            if bone not in shapes:
+                raise InputError(f"{where} must name bones out of {tuple(shapes)}, found {bone!r}")
+            if bone in features:
+                raise InputError(f"{where} must not name the {bone}: features gives it whole")
+            if not isinstance(hand, HandFeatures):
+                found = type(hand).__name__
+                raise InputError(f"{where}[{bone!r}] must be a HandFeatures, found {found}")
+            try:
+                hand.check(named[name], shapes[bone])
+            except InputError as error:
+                raise InputError(f"{where}[{bone!r}]: {error}") from None
+
+
+def _given_detections(
+    num_views: int,
     shapes: Mapping[str, ShapeModel],
     detector: Detector | None,
-    features: Mapping[str, Sequence[Detection]] | None,
+    features: Mapping[str, Sequence[Detection]],
     starts: Mapping[str, ArrayLike],
-) -> tuple[list[XrayView], dict[str, list[list[Reading]]], Detector | None]:
-    """Views with their polarity, readings per bone and view: given, else what is detected, by whom."""
-    readings: dict[str, list[list[Reading]]] = {}
-    for bone in bones:
-        given = (features or {}).get(bone)
-        if given is not None:
-            if len(given) != len(views):
+) -> dict[str, Sequence[Detection]]:
+    """One detection per view of the bones that the detector is not asked for."""
+    given: dict[str, Sequence[Detection]] = {}
+    for bone, model in shapes.items():
+        if bone in features:
+            given[bone] = features[bone]
+            if len(given[bone]) != num_views:
                 raise InputError(
-                    f"features[{bone!r}] must hold one Detection per view ({len(views)}), "
-                    f"found {len(given)}"
+                    f"features[{bone!r}] must hold one Detection per view ({num_views}), "
+                    f"found {len(given[bone])}"
                 )
-            readings[bone] = [[{bone: detection}] for detection in given]
         elif bone in starts and detector is None:
-            empty = Detection.empty(bone, len(shapes[bone].point_names))
-            readings[bone] = [[{bone: empty}] for _ in views]
-    missing = [bone for bone in bones if bone not in readings]
-    if missing:
-        if detector is None:
-            from osteoform._detect import shipped_detector  # late: imports onnxruntime
-
-            detector = shipped_detector()
-        seen = [read_with_polarity(view, detector, side, missing) for view in views]
-        views = [view for view, _ in seen]
-        for bone in missing:
-            num_points = len(shapes[bone].point_names)
-            readings[bone] = [_readings_of(bone, of_view, num_points) for _, of_view in seen]
-    return [with_polarity(view) for view in views], readings, detector
+            given[bone] = [Detection.empty(bone, len(model.point_names))] * num_views
+    return given
 
 
-def _readings_of(bone: str, of_view: Sequence[Reading], num_points: int) -> list[Reading]:
-    """Only readings in which the bone was seen; an empty one if it was in none."""
-    readings = [reading for reading in of_view if shows(reading, bone)]
-    return readings or [{bone: Detection.empty(bone, num_points)}]
+def _shipped_detector(
+    view: XrayView, *, side: Side, bones: Sequence[str]
+) -> Sequence[Mapping[str, Detection]]:
+    from osteoform._detect import shipped_detector  # late: imports onnxruntime
+
+    return shipped_detector()(view, side=side, bones=bones)
 
 
 def _start_of(bone: str, starts: Mapping[str, ArrayLike] | None) -> F64 | None:

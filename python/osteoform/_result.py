@@ -77,7 +77,13 @@ class BoneReconstruction:
 
 @dataclass(frozen=True, kw_only=True)
 class Reconstruction:
-    """The bones of one study and the time each stage took [ms]."""
+    """The bones of one study, of which leg they are, and the time each stage took [ms]."""
 
+    side: Side
     bones: Mapping[str, BoneReconstruction]
     timings_ms: Mapping[str, float]
+
+    @property
+    def confidence(self) -> float:
+        """Mean confidence of the bones, 0 to 1."""
+        return sum(bone.confidence for bone in self.bones.values()) / max(1, len(self.bones))

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from osteoform._crop import read_crop
+import numpy as np
+
+from osteoform._crop import MARGIN, read_crop
 from osteoform._fit_bones import BoneFitter
 from osteoform._neighbours import expected_bones, lost_bones, misplaced_bones
+from osteoform._readings import BoneReader
 from osteoform._result import BoneReconstruction
-from osteoform._types import Detector, Reading
+from osteoform._types import Reading
 
 _GOOD_CONFIDENCE = 0.7  # of a bone that need not be looked for any further
+_FIELD_MM = 200.0  # a small bone is hardly seen without that much around it
 
 
 def look_again(
     found: Mapping[str, BoneReconstruction],
     fitter: BoneFitter,
-    detector: Detector | None,
+    reader: BoneReader,
     *,
     given: Collection[str] = (),
 ) -> dict[str, BoneReconstruction]:
@@ -31,7 +35,7 @@ def look_again(
         tried.add(bone)
         if bone in misplaced_bones(best, models, side=side):
             best[bone] = best[bone].rejected()
-        for readings in _second_readings(bone, best, fitter, detector):
+        for readings in _second_readings(bone, best, fitter, reader):
             again = best | {bone: fitter.fit_beside(bone, readings, best)}
             better = again[bone].confidence > best[bone].confidence
             if better and bone not in lost_bones(again, models, side=side):
@@ -45,15 +49,30 @@ def _second_readings(
     bone: str,
     found: Mapping[str, BoneReconstruction],
     fitter: BoneFitter,
-    detector: Detector | None,
+    reader: BoneReader,
 ) -> Iterator[list[list[Reading]]]:
-    """What a closer look shows of a bone where its neighbours expect it, and what they expect."""
+    """What a closer look shows of a bone where its neighbours expect it, and what they expect.
+
+    Either with what is given of it by hand.
+    """
+    length_mm = float(np.ptp(fitter.models[bone].mean, axis=0).max())
+    margin = max(MARGIN, 0.5 * (_FIELD_MM / length_mm - 1.0))
     for expected in expected_bones(bone, found, fitter.models, side=fitter.side):
         told: list[list[Reading]] = [[{bone: expected.detection(v)}] for v in fitter.views]
-        if detector is not None:
+        closer = [
+            read_crop(
+                view,
+                expected.box_px(view),
+                reader.detector,
+                side=fitter.side,
+                bone=bone,
+                margin=margin,
+            )
+            or of_view
+            for view, of_view in zip(fitter.views, told, strict=True)
+        ]
+        for readings in (closer, told):
             yield [
-                read_crop(view, expected.box_px(view), detector, side=fitter.side, bone=bone)
-                or of_view
-                for view, of_view in zip(fitter.views, told, strict=True)
+                reader.with_hand(bone, view, of_view)
+                for view, of_view in zip(fitter.views, readings, strict=True)
             ]
-        yield told

@@ -26,7 +26,7 @@ from osteoform._trial import (
     simulated_features,
 )
 from osteoform._types import BONES, Detection, Detector, Mesh, Side
-from osteoform.modeling.features import define_features
+from osteoform.modeling.features import standing_features
 from osteoform.simulate import Physics
 
 FeatureSource = Literal["detected", "simulated"]
@@ -185,7 +185,7 @@ def _true_features(
     model = subject.model
     like_model = right.faces.shape == model.faces.shape and np.array_equal(right.faces, model.faces)
     defined_on = model.mean if like_model else right.vertices
-    definition = define_features(model.bone, defined_on, right.faces)
+    definition = standing_features(model.bone, defined_on, right.faces)
     return simulated_features(
         definition, right, trial, rng, side=protocol.side, noise_px=protocol.feature_noise_px
     )

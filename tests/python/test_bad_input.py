@@ -30,7 +30,7 @@ from osteoform._distance import surface_distance
 from osteoform._report import geometry_values
 from osteoform._trial import Trial, simulate_trial, simulated_features
 from osteoform.cli import app
-from osteoform.modeling.features import define_features
+from osteoform.modeling.features import standing_features
 
 Study = dict[str, Any]
 Change = Callable[[Study, Path], None]
@@ -51,7 +51,7 @@ def trial(model: ShapeModel) -> Trial:
 @pytest.fixture(scope="module")
 def features(model: ShapeModel, trial: Trial) -> list[Detection]:
     mean = Mesh(vertices=model.mean, faces=model.faces)
-    definition = define_features("femur", model.mean, model.faces)
+    definition = standing_features("femur", model.mean, model.faces)
     return simulated_features(
         definition, mean, trial, np.random.default_rng(12), side="right", noise_px=2.0
     )

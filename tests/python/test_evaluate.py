@@ -22,7 +22,7 @@ from osteoform._trial import (
 )
 from osteoform.demo import draw_bone
 from osteoform.evaluate import CaseResult, Outcome, Protocol, Subject, evaluate, report
-from osteoform.modeling.features import define_features
+from osteoform.modeling.features import standing_features
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_simulated_features_are_the_projected_truth(
     model: ShapeModel, rng: np.random.Generator, side: str
 ) -> None:
     right = Mesh(vertices=model.mean, faces=model.faces)
-    definition = define_features("femur", model.mean, model.faces)
+    definition = standing_features("femur", model.mean, model.faces)
     trial = simulate_trial(right if side == "right" else mirrored(right), rng)
     exact = simulated_features(definition, right, trial, rng, side=side, noise_px=0.0)
     head = trial.truth.vertices[np.argsort(-trial.truth.vertices @ trial.world_from_bone[:3, 2])]

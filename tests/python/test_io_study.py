@@ -118,7 +118,7 @@ V, G, S = ("views", 0), ("views", 0, "geometry"), ("views", 1, "geometry")
         (_set("study", to=2), "'study' must be the version 1, found 2"),
         (_set("study", to=True), "'study' must be the version 1, found True"),
         (_drop("side"), "needed the key 'side'"),
-        (_set("side", to="Left"), "'side' must be 'left' or 'right', found 'Left'"),
+        (_set("side", to="Left"), "'side' must be 'left', 'right' or null, found 'Left'"),
         (_set("side", to=["left"]), "'side' must be"),
         (_drop("bones"), "needed the key 'bones'"),
         (_set("bones", to="femur"), "'bones' must be a list"),

@@ -98,6 +98,14 @@ def test_panels_show_curves_and_bars() -> None:
     assert draw_panels([curve]).size == (half, sheet.shape[0])
 
 
+def test_a_panel_of_nothing_but_zeros_is_drawn_with_its_labels() -> None:
+    named = Panel(title="a", x_label="share", values=np.zeros(2), labels=("0", "60"))
+    counted = Panel(title="a", x_label="share", values=np.zeros(2))
+    drawn, other = (np.asarray(draw_panels([panel])) for panel in (named, counted))
+    assert (drawn == [178, 34, 34]).all(axis=2).any()
+    assert (drawn != other).any()
+
+
 def _build(*arguments: object) -> dict[str, object]:
     words = ["model", "build", *map(str, arguments), "--bone", "femur", "--num-kernel", "8"]
     result = CliRunner().invoke(app, [*words, "--json", "-"])

@@ -13,7 +13,7 @@ from osteoform import FitOptions, _core, load_model
 from osteoform._fit_bones import core_features
 from osteoform._trial import Trial, mirrored, simulate_trial, simulated_features
 from osteoform._types import Detection, Mesh, Side
-from osteoform.modeling.features import define_features
+from osteoform.modeling.features import standing_features
 from reference import adapt
 from reference.fit import Fit, fit_bone
 from reference.motion import so3_exp
@@ -39,7 +39,7 @@ def make_case(kind: str, view_names: tuple[str, ...], side: Side) -> Case:
     right = Mesh(vertices=model.instance(b), faces=model.faces)
     bone = right if side == "right" else mirrored(right)
     trial = simulate_trial(bone, rng, geometry=kind, view_names=view_names)
-    definition = define_features("femur", model.mean, model.faces)
+    definition = standing_features("femur", model.mean, model.faces)
     detections = simulated_features(definition, right, trial, rng, side=side)
     start = trial.world_from_bone.copy()
     start[:3, :3] = so3_exp(np.deg2rad([3.0, -3.0, 3.0])) @ start[:3, :3]

@@ -54,6 +54,20 @@ def test_the_study_shown_can_be_read(tmp_path: Path, rng: np.random.Generator) -
     np.testing.assert_allclose(view.geometry.project(np.zeros((1, 3))), [[255.5, 639.5]])
 
 
+def test_the_features_shown_can_be_read(tmp_path: Path) -> None:
+    features = re.search(r"```json\n({\"views\".*?)```", README, re.DOTALL)
+    assert features is not None
+    (tmp_path / "features.json").write_text(features.group(1), encoding="utf-8")
+    view = osteoform.XrayView(
+        name="ap",
+        pixels=np.zeros((1280, 512), np.float32),
+        geometry=osteoform.standard_views("cone", ("ap",))["ap"],
+    )
+    models = {"femur": osteoform.load_model(bone="femur")}
+    hand = osteoform.read_features(tmp_path / "features.json", views=[view], models=models)
+    assert len(hand["ap"]["femur"].points) == len(hand["ap"]["femur"].ellipses) == 1
+
+
 @pytest.mark.skipif(
     not files("osteoform").joinpath("data/detector.onnx").is_file(), reason="no network shipped"
 )

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 
 from osteoform._rotation import rotation
 from osteoform._split import held_out
+from osteoform.train.attitude_score import AttitudeScore, score_attitudes
 from osteoform.train.card import card
 from osteoform.train.confusion import fit_confusion, true_names
 from osteoform.train.dataset import Batch, BatchStream, PoolPlan, ScenePool, describe
@@ -249,8 +250,15 @@ def test_card_states_what_was_measured(tmp_path):
         box_iou=0.8,
         size_error=None,
     )
+    attitude = AttitudeScore(
+        turn_share=0.97,
+        turn_missed_share=0.003,
+        direction_share=0.88,
+        direction_median_deg=14.0,
+        name_share=0.7,
+    )
     score = DetectorScore(
-        bones=(bone,), upright_share=0.97, calibration=Calibration(), num_images=123
+        bones=(bone,), attitude=attitude, calibration=Calibration(), num_images=123
     )
     report = TrainingReport(
         steps=10,
@@ -268,6 +276,18 @@ def test_card_states_what_was_measured(tmp_path):
     assert "| femur | 10 | 1.23 | 2.5 | 7.0 | 90 % | 1 % | 0.80 | - |" in text
     assert "Measured on 123 simulated" in text
     assert "160 images in 10 steps" in text
+    assert "quarter turn is right in 97.0 %" in text
+
+
+def test_attitudes_are_scored_against_the_turn_that_sets_the_image_upright():
+    sure = np.eye(4, dtype=np.float32)[[0, 3, 2, 1]]
+    wrong = np.roll(sure, 1, axis=1)
+    ahead = (np.array([0.0, -0.5]), np.array([0.0, -1.0], np.float32))
+    aside = (np.array([0.9, 0.0]), np.array([0.0, -1.0], np.float32))
+    score = score_attitudes([sure, wrong], [ahead, ahead, ahead, aside])
+    assert (score.turn_share, score.turn_missed_share) == (0.5, 0.5)
+    assert (score.direction_share, score.name_share) == (0.75, 0.75)
+    assert score.direction_median_deg == pytest.approx(0.0, abs=1e-3)
 
 
 def test_workers_open_the_pool_themselves(tmp_path):

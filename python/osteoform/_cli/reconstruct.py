@@ -33,11 +33,21 @@ from osteoform._types import BONES
 if TYPE_CHECKING:
     import numpy as np
 
+    from osteoform._attitude import Attitude
     from osteoform._types import Detection
 
 StudyArgument = Annotated[
     Path,
     typer.Argument(metavar="STUDY", help="Study file (JSON), or a folder with study.json."),
+]
+FeaturesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--features",
+        metavar="FILE",
+        help="Boxes, points and ellipses given by hand (JSON, pixels), added to what the detector "
+        "finds or in its place; detections.json, corrected, is one.",
+    ),
 ]
 
 
@@ -47,6 +57,7 @@ def reconstruct(
     bones: BonesOption = None,
     model: ModelOption = None,
     detector: DetectorOption = None,
+    features: FeaturesOption = None,
     harmonizer: HarmonizerOption = "none",
     threads: ThreadsOption = None,
     json: JsonOption = None,
@@ -59,10 +70,12 @@ def reconstruct(
     with progress("reading the study"):
         from osteoform._reconstruct import reconstruct as run
         from osteoform._report import write_reconstruction
+        from osteoform.io.features import read_features
         from osteoform.io.study import read_study
 
         read = read_study(study)
         models = choose_models(model, split_names(bones), read.bones)
+        by_hand = read_features(features, views=read.views, models=models) if features else {}
     left_out = [bone for bone in read.bones if bone not in models]
     if left_out and bones is None:
         stderr.print(f"no model of {', '.join(left_out)}: not reconstructed", highlight=False)
@@ -73,12 +86,13 @@ def reconstruct(
             bones=tuple(models),
             models=models,
             detector=open_detector(detector, harmonizer),
+            by_hand=by_hand,
             options=fit_options(threads),
         )
     with progress("drawing"), staged_folder(out) as folder:
         values = write_reconstruction(folder, found, read.views, models)
     write_json(values, json)
-    print_bones(values, title=f"{study}: {read.side} leg, {len(read.views)} views", json=json)
+    print_bones(values, title=f"{study}: {found.side} leg, {len(read.views)} views", json=json)
 
 
 def print_bones(values: dict[str, Any], *, title: str, json: str | None) -> None:
@@ -112,7 +126,8 @@ def detect(
 ) -> None:
     """Show what the detector sees in the X-rays of a study, without reconstructing.
 
-    Writes detections.json (pixels of the images) and overlay_VIEW.png.
+    Writes detections.json (pixels of the images) and overlay_VIEW.png. Corrected by hand, the first
+    is a file for `reconstruct --features`.
     """
     check_folder(out)
     with progress("reading the study"):
@@ -122,20 +137,23 @@ def detect(
         read = read_study(study)
         network = open_detector(detector, harmonizer) or shipped_detector()
     wanted = split_names(bones) or read.bones
-    values: dict[str, Any] = {"views": {}}
+    values: dict[str, Any] = {"attitudes": {}, "views": {}}
     rows: list[list[str]] = []
     with progress("detecting", len(read.views)) as step, staged_folder(out) as folder:
         for view in read.views:
-            best = network(view, side=read.side, bones=wanted)[0]
+            look = network.look(view, side=read.side or "right", bones=wanted)[0]
+            best = look.reading
+            values["attitudes"][view.name] = _attitude_values(look.attitude)
             values["views"][view.name] = {
                 bone: _detection_values(best[bone], network.facts.points[bone]) for bone in best
             }
             _save_overlay(folder, view, best, network.facts)
-            rows += [_detection_row(view.name, best[bone]) for bone in best]
+            seen_as = f"{look.attitude.side} {look.attitude.direction}"
+            rows += [[view.name, seen_as, *_detection_row(best[bone])] for bone in best]
             step()
         write_json(values, str(folder / "detections.json"))
     write_json(values, json)
-    columns = ["view", "bone", "confidence", "points", "ellipses", "median sigma [px]"]
+    columns = ["view", "seen as", "bone", "confidence", "points", "ellipses", "median sigma [px]"]
     print_table(f"{study}: detected", columns, rows, json_target=json)
 
 
@@ -192,12 +210,21 @@ def _finite(values: np.ndarray) -> list[float] | None:
     return values.tolist() if np.all(np.isfinite(values)) else None
 
 
-def _detection_row(view: str, detection: Detection) -> list[str]:
+def _attitude_values(attitude: Attitude) -> dict[str, Any]:
+    return {
+        "side": attitude.side,
+        "direction": attitude.direction,
+        "azimuth_deg": attitude.azimuth_deg,
+        "sureness": attitude.sureness,
+        "quarter_turns": attitude.quarter_turns,
+    }
+
+
+def _detection_row(detection: Detection) -> list[str]:
     import numpy as np
 
     sigma = float(np.median(detection.sigma_px)) if len(detection.sigma_px) else None
     return [
-        view,
         detection.bone,
         number(float(detection.box_confidence)),
         str(len(detection.points_px)),

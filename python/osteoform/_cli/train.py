@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from osteoform.train.validate import DetectorScore
 
 _VALIDATION_SEED_OFFSET = 1_000_003
+_NUM_DRAWN = 16
 
 
 def train(
@@ -38,7 +39,8 @@ def train(
         typer.Option(
             "--out",
             metavar="FILE",
-            help="The network file to write (.onnx), and its card beside it (.md).",
+            help="The network file to write (.onnx); beside it its card (.md) and a sheet of "
+            "held-out cases (.png).",
         ),
     ],
     minutes: Annotated[
@@ -94,8 +96,9 @@ def train(
         progress("measuring on people held out"),
         staged_file(out) as path,
         staged_file(out.with_suffix(".md")) as card_path,
+        staged_file(out.with_suffix(".png")) as picture,
     ):
-        score = _export(report, path, card_path, data=data, num_images=images)
+        score = _export(report, path, card_path, picture, data=data, num_images=images)
     values = {
         "training": {**asdict(report), "checkpoint": report.checkpoint.name},
         "score": asdict(score),
@@ -134,24 +137,29 @@ def _check(
 
 
 def _export(
-    report: TrainingReport, path: Path, card_path: Path, *, data: Path, num_images: int
+    report: TrainingReport,
+    path: Path,
+    card_path: Path,
+    picture: Path,
+    *,
+    data: Path,
+    num_images: int,
 ) -> DetectorScore:
     """Write the network twice: to measure it, and with the calibration that came of it."""
     from osteoform._detect import OnnxDetector
     from osteoform.train.card import card
     from osteoform.train.export import Calibration, export_onnx
     from osteoform.train.loop import load_network
-    from osteoform.train.validate import validate
+    from osteoform.train.pictures import draw_cases
+    from osteoform.train.validate import validate, validation_cases
 
     origin = ", then with --from its network ".join(f"`{run}`" for run in report.history)
     network = load_network(report.checkpoint)
     export_onnx(network, path, calibration=Calibration(), origin=origin, seed=report.seed)
-    score = validate(
-        OnnxDetector(path),
-        data=data,
-        num_images=num_images,
-        seed=report.seed + _VALIDATION_SEED_OFFSET,
-    )
+    detector, seed = OnnxDetector(path), report.seed + _VALIDATION_SEED_OFFSET
+    score = validate(detector, data=data, num_images=num_images, seed=seed)
+    cases = list(validation_cases(data, _NUM_DRAWN, seed))
+    draw_cases(detector, cases).save(picture)
     export_onnx(network, path, calibration=score.calibration, origin=origin, seed=report.seed)
     card_path.write_text(card(report, score, origin))
     return score

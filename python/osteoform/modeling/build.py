@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from osteoform._errors import InputError
 from osteoform._shape_model import ShapeModel
 from osteoform.modeling.correspondence import check_collection
-from osteoform.modeling.features import FeatureDefinition, define_features
+from osteoform.modeling.features import FeatureDefinition, standing_features
 from osteoform.modeling.inadequacy import Progress, inadequacy, leave_one_out_residuals
 from osteoform.modeling.kernel_modes import KernelOptions, kernel_modes
 from osteoform.modeling.pca import principal_modes
@@ -112,7 +112,7 @@ def assemble_model(
     """
     mean = mean - mean.mean(axis=0)
     if features is None:
-        features = define_features(bone, mean, faces)
+        features = standing_features(bone, mean, faces)
     center, shape = features.ellipsoids(mean)
     center_modes, scale_modes = _ellipsoid_modes(features, mean, modes)
     return ShapeModel(

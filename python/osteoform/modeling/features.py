@@ -1,8 +1,8 @@
 """Anatomical feature points and feature ellipsoids of the leg bones.
 
 `FEATURES` fixes names and order for models, simulated truth and detector channels.
-`define_features` finds them once, on a right, z-up bone; the definition then holds for every mesh
-in correspondence with that bone.
+`define_features` finds them once, on a right, z-up bone, `standing_features` on one whose axes are
+not quite a leg's; the definition then holds for every mesh in correspondence with that bone.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from osteoform._errors import InputError
+from osteoform._leg import anatomical_frame, standing_turns
 from osteoform.modeling.femur_points import femur_points
 from osteoform.modeling.leg_points import fibula_points, patella_points, tibia_points
 from osteoform.modeling.spheres import fit_sphere
 from osteoform.modeling.surface import F64, Surface
 
 I64 = NDArray[np.int64]
+
+_MAX_TURNS = 8
+_STILL_DEG = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,3 +235,26 @@ def define_features(bone: str, vertices: ArrayLike, faces: ArrayLike) -> Feature
     )
     weights = np.stack([points[name] for name in names.points])
     return FeatureDefinition(bone=bone, point_weights=weights, patches=patches)
+
+
+def standing_features(bone: str, vertices: ArrayLike, faces: ArrayLike) -> FeatureDefinition:
+    """Find the features of a right bone whose axes are some 30 degrees or less off a leg's.
+
+    Tips and edges are where a bone reaches furthest along an axis: a bone that is turned has
+    others. Femur and tibia are turned as in a leg that stands, which the detector learned from;
+    the anatomical frame that tells how far is made of features, so this is repeated.
+
+    Parameters and what is returned and raised are those of `define_features`.
+    """
+    definition = define_features(bone, vertices, faces)
+    if bone not in standing_turns():
+        return definition
+    turned = np.asarray(vertices, dtype=np.float64)
+    for _ in range(_MAX_TURNS):
+        points = dict(zip(definition.names.points, definition.points(turned), strict=True))
+        step = standing_turns()[bone] @ anatomical_frame(bone, points)[:3, :3].T
+        if np.trace(step) > 1.0 + 2.0 * np.cos(np.deg2rad(_STILL_DEG)):
+            break
+        turned = turned @ step.T
+        definition = define_features(bone, turned, faces)
+    return definition

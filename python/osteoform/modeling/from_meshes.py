@@ -12,7 +12,7 @@ from osteoform._errors import InputError
 from osteoform._shape_model import ShapeModel
 from osteoform._types import Side
 from osteoform.modeling.build import DEFAULT_KERNEL, assemble_model
-from osteoform.modeling.features import define_features
+from osteoform.modeling.features import standing_features
 from osteoform.modeling.inadequacy import inadequacy
 from osteoform.modeling.kernel_modes import KernelOptions, kernel_modes
 from osteoform.modeling.pooled import pooled_modes
@@ -241,6 +241,6 @@ def _assemble(
         np.concatenate([learned, local]),
         inadequacy_mm=inadequacy(residuals_mm),
         num_pca=len(learned),
-        features=define_features(template.bone, template_mean, template.faces),
+        features=standing_features(template.bone, template_mean, template.faces),
         origin=origin,
     )

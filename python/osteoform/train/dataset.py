@@ -235,7 +235,7 @@ def describe(truth: Truth, warp: Warp, image: RandomImage) -> dict[str, F32]:
     boxes, present = _boxes(warp.to_image(truth.outline_px), truth.bone_of, (rows, columns))
     return {
         "points": points.astype(np.float32),
-        "visible": _open_at(image, points).astype(np.float32),
+        "visible": open_at(image.in_field, points).astype(np.float32),
         "roots": np.stack([roots[:, 0, 0], roots[:, 1, 1], roots[:, 0, 1]], 1).astype(np.float32),
         "boxes": boxes.astype(np.float32),
         "present": present.astype(np.float32),
@@ -243,16 +243,16 @@ def describe(truth: Truth, warp: Warp, image: RandomImage) -> dict[str, F32]:
     }
 
 
-def _open_at(image: RandomImage, points: F64) -> NDArray[np.bool_]:
-    """Inside the image and not far behind the collimator, (n,) bool."""
-    rows, columns = image.values.shape
+def open_at(in_field: NDArray[np.bool_], points: F64) -> NDArray[np.bool_]:
+    """Which pixels (n, 2) are inside an image and not far behind its collimator, (n,) bool."""
+    rows, columns = in_field.shape
     u, v = np.round(points).astype(int).T
     inside = (u >= 0) & (v >= 0) & (u < columns) & (v < rows)
     seen = np.zeros(len(points), np.bool_)
     reach = _OUTSIDE_FIELD_PX
     towards_u = np.clip(u + reach * np.sign(columns // 2 - u), 0, columns - 1)
     towards_v = np.clip(v + reach * np.sign(rows // 2 - v), 0, rows - 1)
-    seen[inside] = image.in_field[towards_v[inside], towards_u[inside]]
+    seen[inside] = in_field[towards_v[inside], towards_u[inside]]
     return seen
 
 

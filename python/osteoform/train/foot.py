@@ -6,8 +6,9 @@ import numpy as np
 from numpy.random import Generator
 
 from osteoform._rotation import rotation
-from osteoform._types import F64, I32
+from osteoform._types import F64
 from osteoform.train.legs import Leg, LegAtlas, knee_axis
+from osteoform.train.rays import Mesh
 from osteoform.train.tissue import ellipsoid
 
 # Centre before, above and medial of the middle of the plafond, and semi-axes [mm], of talus,
@@ -25,9 +26,7 @@ _BONES = np.array(
 _FLESH = np.array([48.0, -38.0, 0.0, 120.0, 36.0, 42.0])
 
 
-def draw_foot(
-    atlas: LegAtlas, leg: Leg, rng: Generator
-) -> tuple[list[tuple[F64, I32]], tuple[F64, I32]]:
+def draw_foot(atlas: LegAtlas, leg: Leg, rng: Generator) -> tuple[list[Mesh], Mesh]:
     """Closed meshes of the foot's bones, and of its flesh."""
     knee, medial = knee_axis(atlas.features["femur"], leg.vertices["femur"])
     ankle = atlas.features["tibia"].points(leg.vertices["tibia"])[-2]
@@ -38,7 +37,7 @@ def draw_foot(
     frame = rotation(side * rng.uniform(-0.5, 0.8)) @ rotation(up * rng.normal(0.1, 0.25)) @ frame
     scale = rng.uniform(0.85, 1.15)
 
-    def placed(row: F64) -> tuple[F64, I32]:
+    def placed(row: F64) -> Mesh:
         center, semi_axes = row.reshape(2, 3) * scale
         vertices, faces = ellipsoid(np.zeros(3), semi_axes)
         return ankle + (vertices + center) @ frame.T, faces[:, ::-1]  # a left-handed frame

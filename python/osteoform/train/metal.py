@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.random import Generator
 
-from osteoform import _core
-from osteoform._types import F32, F64, I32
+from osteoform._types import F32, F64
 from osteoform.train.legs import Leg, LegAtlas, vertex_normals
-from osteoform.train.rays import thickness
+from osteoform.train.rays import Mesh, View, thickness
 from osteoform.train.tissue import tube
-
-View = _core.ConeView | _core.SlotView
-Mesh = tuple[F64, I32]
 
 _METAL_SHARE = 0.12
 _CAST_SHARE = 0.06
@@ -22,68 +19,74 @@ _BONE_PER_METAL = (3.0, 10.0)  # mm of compact bone that absorb what one mm of m
 _TISSUE_PER_PLASTER = (1.0, 3.0)
 
 
-def draw_metal(
-    atlas: LegAtlas,
-    leg: Leg,
-    view: View,
-    rng: Generator,
-    *,
-    canvas: tuple[int, int],
-    bones: Collection[str],
-) -> F32:
-    """Implants in a few of the legs, as the thickness [mm] of compact bone that absorbs as much."""
+@dataclass(frozen=True, kw_only=True)
+class Foreign:
+    """Rods and coats of something that is no part of the body; none in most legs.
+
+    Attributes
+    ----------
+    strength
+        How many mm of bone or tissue absorb what one mm of it does.
+    rods
+        Closed meshes.
+    coats
+        Pairs of a closed mesh and the same grown outward.
+    """
+
+    strength: float = 0.0
+    rods: Sequence[Mesh] = field(default=(), repr=False)
+    coats: Sequence[tuple[Mesh, Mesh]] = field(default=(), repr=False)
+
+    def thickness(self, view: View, canvas: tuple[int, int]) -> F32:
+        """Thickness [mm] of bone or tissue that absorbs as much: (rows, columns) of `canvas`."""
+        total = thickness(self.rods, view, canvas)
+        for mesh, grown in self.coats:
+            coat = thickness([grown], view, canvas) - thickness([mesh], view, canvas)
+            total += np.maximum(coat, 0.0)
+        return np.float32(self.strength) * total
+
+
+def draw_metal(atlas: LegAtlas, leg: Leg, rng: Generator, *, bones: Collection[str]) -> Foreign:
+    """Implants in a few of the legs, counted as compact bone."""
     if rng.uniform() >= _METAL_SHARE:
-        return np.zeros(canvas, np.float32)
+        return Foreign()
     long_bones = [bone for bone in ("femur", "tibia") if bone in bones]
-    strength = np.float32(rng.uniform(*_BONE_PER_METAL))
+    strength = rng.uniform(*_BONE_PER_METAL)
     if not long_bones or rng.uniform() < 0.3:
         owner = str(rng.choice([bone for bone in atlas.features if bone in bones]))
-        return strength * _through(_screws(leg.vertices[owner], rng), view, canvas)
+        return Foreign(strength=strength, rods=_screws(leg.vertices[owner], rng))
     if rng.uniform() < 0.5:
         nail = _nail(atlas, leg, str(rng.choice(long_bones)), rng)
-        return strength * _through([nail], view, canvas)
-    return strength * _replacement(atlas, leg, long_bones, view, rng, canvas)
+        return Foreign(strength=strength, rods=[nail])
+    coats = [_replacement(atlas, leg, bone, rng) for bone in long_bones]
+    return Foreign(strength=strength, coats=coats)
 
 
-def draw_cast(
-    body: tuple[list[F64], list[I32]], view: View, rng: Generator, *, canvas: tuple[int, int]
-) -> F32:
-    """Plaster about a few of the legs, as the thickness [mm] of soft tissue."""
+def draw_cast(limb: Mesh, rng: Generator) -> Foreign:
+    """Plaster about a few of the legs, counted as soft tissue."""
     if rng.uniform() >= _CAST_SHARE:
-        return np.zeros(canvas, np.float32)
-    strength = np.float32(rng.uniform(*_TISSUE_PER_PLASTER))
-    leg = (body[0][0], body[1][0])
-    return strength * _coating(leg, np.full(len(leg[0]), rng.uniform(4.0, 12.0)), view, canvas)
+        return Foreign()
+    strength = rng.uniform(*_TISSUE_PER_PLASTER)
+    coat = _coating(limb, np.full(len(limb[0]), rng.uniform(4.0, 12.0)))
+    return Foreign(strength=strength, coats=[coat])
 
 
-def _replacement(
-    atlas: LegAtlas,
-    leg: Leg,
-    bones: Collection[str],
-    view: View,
-    rng: Generator,
-    canvas: tuple[int, int],
-) -> F32:
-    """A coat of metal over condyles and plateaus."""
-    metal = np.zeros(canvas, np.float32)
-    for bone in bones:
-        vertices = leg.vertices[bone]
-        centers, shapes = atlas.features[bone].ellipsoids(vertices)
-        coat = np.zeros(len(vertices))
-        for center, shape in zip(centers[-2:], shapes[-2:], strict=True):
-            radius = np.sqrt(np.trace(shape) / 3) * (1.3 if bone == "femur" else 1.6)
-            distance = np.linalg.norm(vertices - center, axis=1) / radius
-            coat = np.maximum(coat, np.clip(4.0 * (1.0 - distance), 0.0, 1.0))
-        metal += _coating((vertices, atlas.faces[bone]), rng.uniform(2.0, 5.0) * coat, view, canvas)
-    return metal
+def _replacement(atlas: LegAtlas, leg: Leg, bone: str, rng: Generator) -> tuple[Mesh, Mesh]:
+    """A coat of metal over condyles or plateaus."""
+    vertices = leg.vertices[bone]
+    centers, shapes = atlas.features[bone].ellipsoids(vertices)
+    coat = np.zeros(len(vertices))
+    for center, shape in zip(centers[-2:], shapes[-2:], strict=True):
+        radius = np.sqrt(np.trace(shape) / 3) * (1.3 if bone == "femur" else 1.6)
+        distance = np.linalg.norm(vertices - center, axis=1) / radius
+        coat = np.maximum(coat, np.clip(4.0 * (1.0 - distance), 0.0, 1.0))
+    return _coating((vertices, atlas.faces[bone]), rng.uniform(2.0, 5.0) * coat)
 
 
-def _coating(mesh: Mesh, coat_mm: F64, view: View, canvas: tuple[int, int]) -> F32:
-    """Thickness of a coat (n,) grown outward on a closed mesh."""
+def _coating(mesh: Mesh, coat_mm: F64) -> tuple[Mesh, Mesh]:
+    """A closed mesh, and the same with a coat (n,) grown outward."""
     vertices, faces = mesh
-    grown = vertices + coat_mm[:, None] * vertex_normals(vertices, faces)
-    coat: F32 = _through([(grown, faces)], view, canvas) - _through([mesh], view, canvas)
-    return np.maximum(coat, 0.0)
+    return mesh, (vertices + coat_mm[:, None] * vertex_normals(vertices, faces), faces)
 
 
 def _nail(atlas: LegAtlas, leg: Leg, bone: str, rng: Generator) -> Mesh:
@@ -119,7 +122,3 @@ def _rod(line: F64, radius_mm: float) -> Mesh:
     radius = np.full(len(line), radius_mm)
     first, second = (np.repeat(axis[None], len(line), 0) for axis in (side, rear))
     return tube(line, first, second, radius, radius)
-
-
-def _through(meshes: list[Mesh], view: View, canvas: tuple[int, int]) -> F32:
-    return thickness([v for v, _ in meshes], [f for _, f in meshes], view, canvas)

@@ -40,6 +40,15 @@ class RandomImage:
     in_field: NDArray[np.bool_] = field(repr=False)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Exposure:
+    """Grey values (h, w) as a file may hold them, which way they run, and where it is open."""
+
+    pixels: F32 = field(repr=False)
+    dark_is_dense: bool
+    in_field: NDArray[np.bool_] = field(repr=False)
+
+
 def sample_warp(rng: Generator, size: tuple[int, int]) -> Warp:
     """Small rotation, scale and shift about the middle of an image of `size` (rows, columns)."""
     turn, scale = np.clip(rng.normal(0.0, 0.1), -0.2, 0.2), np.exp(rng.uniform(-0.12, 0.1))
@@ -59,14 +68,28 @@ def randomize(
     clutter: F32,
     wrong_polarity: bool = False,
 ) -> RandomImage:
-    """Expose layers (3, H, W) [mm] and normalise the image of `size` as in use.
+    """Expose layers (see `expose`) and normalise the image of `size` as in use.
+
+    Parameters
+    ----------
+    wrong_polarity
+        Normalise as if dense were on the other side: an image to reject.
+    """
+    exposure = expose(layers, warp, rng, size=size, clutter=clutter)
+    dark_is_dense = exposure.dark_is_dense != wrong_polarity
+    values = normalize(exposure.pixels, dark_is_dense=dark_is_dense).values
+    return RandomImage(values=values, in_field=exposure.in_field)
+
+
+def expose(
+    layers: F32, warp: Warp, rng: Generator, *, size: tuple[int, int], clutter: F32
+) -> Exposure:
+    """Expose layers (3, H, W) [mm] to an image of `size`: beam, scatter, blur, noise, display.
 
     Parameters
     ----------
     clutter
         (size) extra attenuation of wires, markers and plates.
-    wrong_polarity
-        Normalise as if dense were on the other side: an image to reject.
     """
     absorbed = _warped(_attenuation(layers, rng), warp, size) + clutter
     intensity = _add_scatter(np.exp(-absorbed), rng)
@@ -75,8 +98,7 @@ def randomize(
     intensity *= leak + (1 - leak) * _soft_edge(in_field, rng)
     intensity = _add_noise(_blur(intensity, rng), rng)
     shown, dark_is_dense = _display(intensity, rng)
-    values = normalize(shown, dark_is_dense=dark_is_dense != wrong_polarity).values
-    return RandomImage(values=values, in_field=in_field)
+    return Exposure(pixels=shown, dark_is_dense=dark_is_dense, in_field=in_field)
 
 
 def _attenuation(layers: F32, rng: Generator) -> F32:

@@ -10,17 +10,19 @@ from osteoform import _core
 from osteoform._types import F32, F64, I32
 from osteoform.train.legs import as_mesh
 
+View = _core.ConeView | _core.SlotView
+Mesh = tuple[F64, I32]  # vertices (n, 3) [mm] and faces (m, 3)
 
-def thickness(
-    vertices: Sequence[F64],
-    faces: Sequence[I32],
-    view: _core.ConeView | _core.SlotView,
-    canvas: tuple[int, int],
-) -> F32:
+
+def thickness(meshes: Sequence[Mesh], view: View, canvas: tuple[int, int]) -> F32:
     """Length [mm] of every pixel's ray inside the meshes, summed: (rows, columns) of `canvas`."""
-    starts = np.cumsum([0, *(len(v) for v in vertices[:-1])])
-    joined = np.concatenate([f + s for f, s in zip(faces, starts, strict=True)]).astype(np.int32)
-    points, triangles = as_mesh(np.concatenate(vertices), np.ascontiguousarray(joined))
+    if not meshes:
+        return np.zeros(canvas, np.float32)
+    starts = np.cumsum([0, *(len(v) for v, _ in meshes[:-1])])
+    joined = np.concatenate([f + s for (_, f), s in zip(meshes, starts, strict=True)])
+    points, triangles = as_mesh(
+        np.concatenate([v for v, _ in meshes]), np.ascontiguousarray(joined, np.int32)
+    )
     length: F32 = _core.thickness(
         vertices=points, faces=triangles, view=view, width=canvas[1], height=canvas[0]
     )

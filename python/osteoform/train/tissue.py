@@ -7,6 +7,7 @@ from numpy.random import Generator
 
 from osteoform._types import F64, I32
 from osteoform.train.legs import Leg, LegAtlas, knee_axis
+from osteoform.train.rays import Mesh
 
 _AROUND = 20
 # Along the leg: position (0 hip, 1 knee, 2 ankle), radius [mm], shift backwards [mm].
@@ -26,10 +27,8 @@ _PROFILE = np.array(
 )
 
 
-def soft_tissue(
-    atlas: LegAtlas, leg: Leg, rng: Generator, *, with_trunk: bool
-) -> tuple[list[F64], list[I32]]:
-    """Closed meshes (vertices, faces) of the thigh, the shank and, if asked for, the trunk."""
+def soft_tissue(atlas: LegAtlas, leg: Leg, rng: Generator, *, with_trunk: bool) -> list[Mesh]:
+    """Closed meshes of the thigh, the shank and, if asked for, the trunk."""
     knee, medial = knee_axis(atlas.features["femur"], leg.vertices["femur"])
     head = atlas.features["femur"].ellipsoids(leg.vertices["femur"])[0][0]
     ankle = atlas.features["tibia"].points(leg.vertices["tibia"])[-2]
@@ -52,15 +51,15 @@ def soft_tissue(
     flat = rng.uniform(0.85, 1.15)
     limb = tube(center + rear * -back[:, None], side, rear, radius * flat, radius / flat)
     if not with_trunk:
-        return [limb[0]], [limb[1]]
+        return [limb]
     trunk = ellipsoid(head + [95.0, 10.0, 90.0], rng.uniform(0.85, 1.3) * _TRUNK_MM)
-    return [limb[0], trunk[0]], [limb[1], trunk[1]]
+    return [limb, trunk]
 
 
 _TRUNK_MM = np.array([175.0, 115.0, 190.0])
 
 
-def tube(center: F64, first: F64, second: F64, radius_1: F64, radius_2: F64) -> tuple[F64, I32]:
+def tube(center: F64, first: F64, second: F64, radius_1: F64, radius_2: F64) -> Mesh:
     """Rings of ellipses joined to a closed surface, wound outward.
 
     Centres, unit axes (n, 3) and radii (n,) [mm] along both axes.
@@ -95,7 +94,7 @@ def _tube_faces(num_rings: int) -> I32:
     ).astype(np.int32)
 
 
-def ellipsoid(center: F64, semi_axes: F64) -> tuple[F64, I32]:
+def ellipsoid(center: F64, semi_axes: F64) -> Mesh:
     """A closed ellipsoid along the axes of the frame [mm]."""
     polar = np.linspace(0.05, np.pi - 0.05, 16)
     middle = center + np.outer(np.cos(polar) * semi_axes[2], [0.0, 0.0, 1.0])

@@ -15,6 +15,7 @@ from osteoform._normalize import pad_to_multiple
 from osteoform._peaks import MIN_MASS, Frame, NetworkOutput, Reading
 from osteoform._split import held_out
 from osteoform._types import BONES, F32, F64
+from osteoform.train.attitude_score import AttitudeScore, score_attitudes
 from osteoform.train.clutter import draw_bank, pick
 from osteoform.train.confusion import fit_confusion, true_names
 from osteoform.train.dataset import SHAPES, describe
@@ -61,10 +62,10 @@ class BoneScore:
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorScore:
-    """Scores per bone, how often the true quarter turn wins, and the fitted calibration."""
+    """Scores per bone, of quarter turns and directions, and the fitted calibration."""
 
     bones: tuple[BoneScore, ...]
-    upright_share: float
+    attitude: AttitudeScore
     calibration: Calibration
     num_images: int
 
@@ -73,10 +74,12 @@ def validate(detector: OnnxDetector, *, data: Path, num_images: int, seed: int) 
     """Read `num_images` simulated X-rays of the people held out."""
     cases = list(validation_cases(data, num_images, seed))
     pairs = [(case, read(detector, case.values)) for case in cases]
-    upright = [_upright_wins(detector, case) for case in cases[:: max(1, num_images // 100)]]
     return DetectorScore(
         bones=tuple(_score_bone(detector, bone, pairs) for bone in BONES),
-        upright_share=float(np.mean(upright)),
+        attitude=score_attitudes(
+            [_turns(detector, case) for case in cases],
+            [(r.output.direction.astype(float), c.truth["direction"]) for c, r in pairs],
+        ),
         calibration=_calibrate(pairs, detector.facts),
         num_images=num_images,
     )
@@ -116,9 +119,11 @@ def read(detector: OnnxDetector, values: F32) -> Reading:
     return Reading.of(detector.run(padded[None])[0], detector.facts.stride_px)
 
 
-def _upright_wins(detector: OnnxDetector, case: Case) -> bool:
-    scores = [read(detector, np.rot90(case.values, k)).score for k in range(4)]
-    return int(np.argmax(scores)) == 0
+def _turns(detector: OnnxDetector, case: Case) -> F32:
+    """What is told of the quarter turn of an image that was turned 0, 1, 2, 3 times."""
+    turned = (np.rot90(case.values, k) for k in range(4))
+    padded = (pad_to_multiple(values, detector.facts.multiple_px) for values in turned)
+    return np.stack([detector.run(values[None])[0].turns for values in padded])
 
 
 def _score_bone(detector: OnnxDetector, bone: str, pairs: list[tuple[Case, Reading]]) -> BoneScore:

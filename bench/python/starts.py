@@ -1,0 +1,262 @@
+"""Whether bones are found without help: the starts that features give, and what fits make of them.
+
+    python bench/python/starts.py --num 500 --json OUT --plot OUT.png
+
+Studies are two simulated X-rays of legs of the people held out: ap and lateral or any two sides 60
+to 90 degrees apart; leg, femur, hip, knee, patella, shank or ankle; with collimators, wires,
+implants, casts, feet and other legs. A bone counts where both views show 40 % of its vertices and
+six of its feature points. It is detected once and aligned to its features alone, without its
+neighbours and without the image; then again with features taken away and with names exchanged.
+`pose_gap` says what counts as aligned. Some studies are reconstructed in full.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+
+import osteoform
+from corrupt import misnamed, without
+from machine import describe_machine
+from osteoform import BoneReconstruction, Detection, FitOptions, FitStatus, XrayView
+from osteoform._crop import shows
+from osteoform._detect import OnnxDetector
+from osteoform._fit_bones import BoneFitter
+from osteoform._plot import Panel, draw_panels
+from osteoform._split import held_out
+from osteoform.train.legs import load_atlas
+from osteoform.train.studies import Study, sample_studies
+from pose_gap import LIMIT_DEG, LIMIT_MM, NEARLY_ROUND, Counterparts, PoseGap, counterparts_in
+
+Corruption = Callable[[Detection, float, Generator], Detection]
+Readings = Sequence[Mapping[str, Detection]]
+
+CORRUPTIONS: Mapping[str, tuple[Corruption, tuple[float, ...]]] = {
+    "removed": (without, (0.2, 0.4, 0.6)),
+    "misnamed": (misnamed, (0.15, 0.3, 0.45)),
+}
+MIN_VERTICES = 0.4
+MIN_POINTS = 6
+MIN_CONFIDENCE = 0.4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A bone's pose in one study beside the truth; `doubted`: the answer says not to believe it."""
+
+    study: int
+    site: str
+    gap: PoseGap
+    doubted: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A study that was read: which bones count, and what the detector saw in each view."""
+
+    index: int
+    study: Study = field(repr=False)
+    bones: tuple[str, ...]
+    readings: tuple[Readings, ...] = field(repr=False)
+    counterparts: Mapping[str, Counterparts] = field(repr=False)
+
+    @staticmethod
+    def of(
+        index: int,
+        study: Study,
+        detector: OnnxDetector,
+        counterparts: Mapping[str, Counterparts],
+    ) -> Seen:
+        bones = tuple(bone for bone in study.vertices if shows_enough(study, bone))
+        return Seen(
+            index=index,
+            study=study,
+            bones=bones,
+            readings=tuple(detector(v, side="right", bones=bones) for v in study.views),
+            counterparts=counterparts,
+        )
+
+    def answer(self, bone: str, found: BoneReconstruction, *, doubted: bool) -> Answer:
+        """Compare with the truth."""
+        truth = self.counterparts[bone].on(self.study.vertices[bone])
+        gap = PoseGap.of(
+            bone,
+            found.mesh.vertices.astype(np.float64),
+            truth,
+            axis=found.world_from_bone[:3, 2],
+            seen=self.study.seen(truth).all(axis=0),
+        )
+        return Answer(study=self.index, site=self.study.site, gap=gap, doubted=doubted)
+
+    def start(self, bone: str, change: Corruption = without, share: float = 0.0) -> Answer:
+        """Where the features, a share of them corrupted, put a bone."""
+        rng = np.random.default_rng((self.index, round(100 * share)))
+        changed = [
+            [{bone: change(r[bone], share, rng)} for r in of_view if shows(r, bone)]
+            for of_view in self.readings
+        ]
+        nothing = {bone: Detection.empty(bone, len(self.study.points[bone]))}
+        found = self._align(bone, [of_view or [nothing] for of_view in changed])
+        return self.answer(bone, found, doubted=found.status is FitStatus.NOT_FOUND)
+
+    def _align(self, bone: str, readings: Sequence[Readings]) -> BoneReconstruction:
+        """The start alone; in blank images nothing but the features decides between rivals."""
+        fitter = BoneFitter(
+            side="right",
+            models={bone: osteoform.load_model(bone=bone)},
+            views=[_blank(view) for view in self.study.views],
+            options=FitOptions(iterations=0, covariance=False),
+        )
+        return fitter.fit_all({bone: (readings, None)})[bone]
+
+    def reconstruct(self, detector: OnnxDetector) -> list[Answer]:
+        """All of it: fit every bone, look again where the neighbours say."""
+        found = osteoform.reconstruct(self.study.views, side="right", detector=detector).bones
+        return [
+            self.answer(
+                bone,
+                found[bone],
+                doubted=found[bone].status is FitStatus.NOT_FOUND
+                or found[bone].confidence < MIN_CONFIDENCE,
+            )
+            for bone in self.bones
+        ]
+
+
+def shows_enough(study: Study, bone: str) -> bool:
+    """Whether both views show so much of a bone that it should be found."""
+    vertices, points = study.seen(study.vertices[bone]), study.seen(study.points[bone])
+    share, count = vertices.all(axis=0).mean(), points.sum(axis=1).min()
+    return bool(share >= MIN_VERTICES and count >= MIN_POINTS)
+
+
+def _blank(view: XrayView) -> XrayView:
+    return osteoform.XrayView(
+        name=view.name,
+        pixels=np.zeros_like(view.pixels),
+        geometry=view.geometry,
+        polarity=view.polarity,
+    )
+
+
+def summarise(answers: Sequence[Answer]) -> dict[str, Any]:
+    """Per bone and in all: counts, shares and the middle of the gaps."""
+    bones = dict.fromkeys(answer.gap.bone for answer in answers)
+    by_bone = {bone: [a for a in answers if a.gap.bone == bone] for bone in sorted(bones)}
+    return {name: _summary(group) for name, group in {**by_bone, "all": answers}.items()}
+
+
+def _summary(answers: Sequence[Answer]) -> dict[str, Any]:
+    right = [a for a in answers if a.gap.aligned]
+    wrong = [a for a in answers if not a.gap.aligned]
+    near = sum(a.gap.within(2 * LIMIT_MM, 2 * LIMIT_DEG) for a in answers)
+    medians = {
+        f"median_{name}": float(np.median([getattr(a.gap, name) for a in answers]))
+        for name in ("position_mm", "rotation_deg", "swing_deg", "twist_deg")
+        if answers
+    }
+    return {
+        "cases": len(answers),
+        "aligned": _share(len(right), len(answers)),
+        "within_twice_the_limits": _share(near, len(answers)),
+        "wrong_and_doubted": _share(sum(a.doubted for a in wrong), len(wrong)),
+        "aligned_but_doubted": _share(sum(a.doubted for a in right), len(right)),
+        **medians,
+    }
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(part / whole, 4) if whole else None
+
+
+def run(
+    data: Path, detector: OnnxDetector, *, num: int, seed: int, num_full: int
+) -> dict[str, Any]:
+    """All studies: starts from features as detected and corrupted, and the first in full."""
+    keys = [(name, share) for name, (_, shares) in CORRUPTIONS.items() for share in shares]
+    clean: list[Answer] = []
+    corrupted: dict[tuple[str, float], list[Answer]] = {key: [] for key in keys}
+    full: list[Answer] = []
+    for seen in _read(data, detector, num, seed):
+        clean += [seen.start(bone) for bone in seen.bones]
+        for (name, share), answers in corrupted.items():
+            answers += [seen.start(bone, CORRUPTIONS[name][0], share) for bone in seen.bones]
+        if seen.index < num_full:
+            full += seen.reconstruct(detector)
+    return {
+        "limits": {"position_mm": LIMIT_MM, "rotation_deg": LIMIT_DEG, "swing_only": NEARLY_ROUND},
+        "starts": summarise(clean),
+        "corrupted": [
+            {"corruption": name, "share": share, "bones": summarise(answers)}
+            for (name, share), answers in corrupted.items()
+        ],
+        "reconstructed": summarise(full),
+        "wrong_starts": [asdict(a) for a in clean if not a.gap.aligned],
+        "wrong_reconstructions": [asdict(a) for a in full if not a.gap.aligned],
+    }
+
+
+def _read(data: Path, detector: OnnxDetector, num: int, seed: int) -> Iterator[Seen]:
+    atlas = load_atlas(data, held_out())
+    counterparts = counterparts_in(atlas)
+    for index, study in enumerate(sample_studies(atlas, num, seed)):
+        yield Seen.of(index, study, detector, counterparts)
+
+
+def draw(values: Mapping[str, Any], path: Path) -> None:
+    """Curves over all bones: how many are aligned, and how many of the others say so."""
+    panels = []
+    for corruption, (_, shares) in CORRUPTIONS.items():
+        of_kind = [r["bones"]["all"] for r in values["corrupted"] if r["corruption"] == corruption]
+        rows = [values["starts"]["all"], *of_kind]
+        for name, title in (
+            ("aligned", "aligned"),
+            ("wrong_and_doubted", "of the rest: not found"),
+        ):
+            panels.append(
+                Panel(
+                    title=f"{title} [%]",
+                    x_label=f"features {corruption} [%]",
+                    values=100.0 * np.array([row[name] or 0.0 for row in rows]),
+                    labels=tuple(f"{100 * share:g}" for share in (0.0, *shares)),
+                )
+            )
+    draw_panels(panels).save(path, format="PNG")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    shared = os.environ.get("OSTEOFORM_DATA", "../shared/data")
+    parser.add_argument("--data", type=Path, default=Path(shared) / "bones" / "llp26")
+    parser.add_argument("--detector", type=Path, help="ONNX file; default: the shipped one")
+    parser.add_argument("--num", type=int, default=500, help="studies")
+    parser.add_argument("--full", type=int, default=60, help="studies reconstructed in full")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--plot", type=Path)
+    arguments = parser.parse_args()
+    detector = OnnxDetector(arguments.detector, num_threads=1)
+    values = run(
+        arguments.data,
+        detector,
+        num=arguments.num,
+        seed=arguments.seed,
+        num_full=arguments.full,
+    )
+    about = {"machine": describe_machine(), "studies": arguments.num, "seed": arguments.seed}
+    about["detector"] = arguments.detector.name if arguments.detector else "shipped"
+    arguments.json.write_text(json.dumps(about | values, indent=1) + "\n", encoding="utf-8")
+    if arguments.plot:
+        draw(values, arguments.plot)
+
+
+if __name__ == "__main__":
+    main()

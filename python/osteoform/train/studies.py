@@ -1,0 +1,128 @@
+"""Simulated studies: two X-rays of one leg in one world, with all that is in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from osteoform._types import F32, F64, XrayView
+from osteoform.train.clutter import draw_bank, pick
+from osteoform.train.dataset import SHAPES, open_at
+from osteoform.train.legs import LegAtlas
+from osteoform.train.randomize import Exposure, Warp, expose
+from osteoform.train.scenes import sample_present, sample_setting
+from osteoform.train.solids import draw_solids
+from osteoform.train.views import sample_view
+
+_ENLARGED = 2  # an image's size over that of the images in training
+_SHAPE_SHARE = (0.4, 0.4, 0.12, 0.08)
+_AP_LATERAL_SHARE = 0.5
+_APART_DEG = (60.0, 90.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Two views of one right leg.
+
+    Attributes
+    ----------
+    site
+        The body part that both views aim at.
+    views
+        Images with their geometry and polarity.
+    in_field
+        Per view (rows, columns): where the collimator is open.
+    vertices
+        Per bone in the images (N, 3), in the world [mm].
+    points
+        Per bone its feature points (P, 3), in the world [mm].
+    """
+
+    site: str
+    views: tuple[XrayView, ...]
+    in_field: tuple[NDArray[np.bool_], ...] = field(repr=False)
+    vertices: dict[str, F64] = field(repr=False)
+    points: dict[str, F64] = field(repr=False)
+
+    def seen(self, points: F64) -> NDArray[np.bool_]:
+        """Which world points (n, 3) each view shows, (views, n)."""
+        return np.stack(
+            [
+                open_at(is_open, view.geometry.project(points))
+                for view, is_open in zip(self.views, self.in_field, strict=True)
+            ]
+        )
+
+
+def sample_studies(atlas: LegAtlas, num_studies: int, seed: int) -> Iterator[Study]:
+    """Simulate studies with the randomness of the training's images, and known geometry."""
+    clutter = draw_bank(40, seed)
+    for i in range(num_studies):
+        yield sample_study(atlas, clutter, np.random.default_rng((seed, i)))
+
+
+def sample_study(atlas: LegAtlas, clutter: F32, rng: Generator) -> Study:
+    """Draw a leg and X-ray it twice, from the front and the side or from any two sides.
+
+    Parameters
+    ----------
+    clutter
+        See `clutter.draw_bank`.
+    """
+    rows, columns = SHAPES[rng.choice(len(SHAPES), p=_SHAPE_SHARE)]
+    shape = (_ENLARGED * rows, _ENLARGED * columns)
+    setting = sample_setting(atlas, rng, shape=shape)
+    present = sample_present(rng, setting.site)
+    solids = draw_solids(atlas, setting.leg, rng, parts=present)
+    views, in_field = [], []
+    for name, azimuth in zip(("first", "second"), _sample_azimuths(rng), strict=True):
+        geometry, _ = sample_view(
+            atlas,
+            setting.leg,
+            rng,
+            site=setting.site,
+            mm_per_px=setting.mm_per_px,
+            shape=shape,
+            azimuth_rad=azimuth,
+        )
+        exposure = _expose(solids.render(geometry, shape), clutter, rng)
+        views.append(
+            XrayView(
+                name=name,
+                pixels=exposure.pixels,
+                geometry=geometry,
+                polarity="dark_is_dense" if exposure.dark_is_dense else "bright_is_dense",
+            )
+        )
+        in_field.append(exposure.in_field)
+    vertices = {bone: setting.leg.vertices[bone] for bone in atlas.features if bone in present}
+    return Study(
+        site=setting.site,
+        views=tuple(views),
+        in_field=tuple(in_field),
+        vertices=vertices,
+        points={bone: atlas.features[bone].points(v) for bone, v in vertices.items()},
+    )
+
+
+def _sample_azimuths(rng: Generator) -> tuple[float, float]:
+    """Two beams' azimuths [rad]: see `sample_view`."""
+    if rng.uniform() < _AP_LATERAL_SHARE:
+        first = np.pi * (0.5 + float(rng.integers(2)))
+        second = np.pi * float(rng.integers(2))
+        return first + rng.normal(0.0, 0.1), second + rng.normal(0.0, 0.1)
+    first = rng.uniform(0.0, 2 * np.pi)
+    return first, first + rng.choice([-1.0, 1.0]) * np.deg2rad(rng.uniform(*_APART_DEG))
+
+
+def _expose(layers: F32, clutter: F32, rng: Generator) -> Exposure:
+    """Expose layers as they are: the geometry must stay known."""
+    size = layers.shape[1], layers.shape[2]
+    small = pick(clutter, rng, (size[0] // _ENLARGED, size[1] // _ENLARGED))
+    same = Warp(matrix=np.eye(2), offset=np.zeros(2))
+    crossing = small.repeat(_ENLARGED, 0).repeat(_ENLARGED, 1)
+    return expose(layers, same, rng, size=size, clutter=crossing)
