@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from osteoform._cli.options import open_detector
 from osteoform._core import ConeView
 from osteoform._detect import OnnxDetector
-from osteoform._errors import DetectionError
+from osteoform._errors import DetectionError, InputError
 from osteoform._harmonize import Appearance, MatchAppearance, OnnxHarmonizer
 from osteoform._types import XrayView
 
@@ -163,3 +164,11 @@ def test_the_detector_reads_the_harmonized_image_of_either_polarity(rng):
     np.testing.assert_array_equal(first.points_px, other.points_px)
     detector(replace(view, polarity=None), side="right", bones=("femur",))
     assert given == [(256, 171)] * 4
+
+
+def test_the_command_line_names_what_it_cannot_take():
+    assert open_detector(None, "none") is None
+    with pytest.raises(InputError, match="must be none, classical or FILE.onnx, found 'clasical'"):
+        open_detector(None, "clasical")
+    with pytest.raises(DetectionError, match=r"harmonizer network nowhere\.onnx does not exist"):
+        open_detector(None, "nowhere.onnx")
