@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 import osteoform
 from osteoform import Mesh, ShapeModel
-from osteoform._core import ClosestPointTree
+from osteoform._core import ClosestPointTree, closest_points
 from osteoform.modeling.procrustes import apply_rigid, rigid_transform
 from osteoform.modeling.register import register_bone
 from osteoform.modeling.rigid_fit import align_surface
@@ -69,7 +69,10 @@ class PoseGap:
     Attributes
     ----------
     position_mm
-        Mean distance of the vertices that all views show to their counterparts.
+        Mean distance of the vertices that all views show to their counterparts: it also counts
+        what slides along the surface, as vertices of two shafts do by a few mm.
+    surface_mm
+        Mean distance of those counterparts to the surface that was found.
     rotation_deg
         Angle of the rotation that brings all vertices closest to their counterparts.
     swing_deg, twist_deg
@@ -78,13 +81,14 @@ class PoseGap:
 
     bone: str
     position_mm: float
+    surface_mm: float
     rotation_deg: float
     swing_deg: float
     twist_deg: float
 
     @staticmethod
-    def of(bone: str, found: F64, truth: F64, *, axis: F64, seen: NDArray[np.bool_]) -> PoseGap:
-        """Compare vertices (N, 3) [mm].
+    def of(bone: str, found: Mesh, truth: F64, *, axis: F64, seen: NDArray[np.bool_]) -> PoseGap:
+        """Compare a mesh [mm] with the counterparts (N, 3) of its vertices.
 
         Parameters
         ----------
@@ -93,23 +97,38 @@ class PoseGap:
         seen
             (N,) marks the vertices that all views show.
         """
-        turn = rigid_transform(found, truth)[:3, :3]
+        vertices = found.vertices.astype(np.float64)
+        turn = rigid_transform(vertices, truth)[:3, :3]
         x, y, z, w = Rotation.from_matrix(turn).as_quat()
         twist = 2.0 * np.arctan2(axis @ [x, y, z], w)
+        _, distances, _ = closest_points(
+            points=truth[seen], vertices=found.vertices, faces=found.faces
+        )
         return PoseGap(
             bone=bone,
-            position_mm=float(np.linalg.norm(found - truth, axis=1)[seen].mean()),
+            position_mm=float(np.linalg.norm(vertices - truth, axis=1)[seen].mean()),
+            surface_mm=float(distances.mean()),
             rotation_deg=float(np.rad2deg(Rotation.from_matrix(turn).magnitude())),
             swing_deg=float(np.rad2deg(np.arccos(np.clip(axis @ turn @ axis, -1.0, 1.0)))),
             twist_deg=float(abs(np.rad2deg((twist + np.pi) % (2.0 * np.pi) - np.pi))),
         )
 
-    def within(self, limit_mm: float, limit_deg: float) -> bool:
-        """Whether the shift and the turn, of a nearly round bone the swing alone, are so small."""
-        turn = self.swing_deg if self.bone in NEARLY_ROUND else self.rotation_deg
-        return self.position_mm <= limit_mm and turn <= limit_deg
+    @property
+    def turn_deg(self) -> float:
+        """The turn that decides: of a nearly round bone the swing alone."""
+        return self.swing_deg if self.bone in NEARLY_ROUND else self.rotation_deg
 
     @property
     def aligned(self) -> bool:
         """Close enough to count as found."""
-        return self.within(LIMIT_MM, LIMIT_DEG)
+        return self.position_mm <= LIMIT_MM and self.turn_deg <= LIMIT_DEG
+
+    @property
+    def nearly_aligned(self) -> bool:
+        """Within twice the limits."""
+        return self.position_mm <= 2.0 * LIMIT_MM and self.turn_deg <= 2.0 * LIMIT_DEG
+
+    @property
+    def aligned_by_surface(self) -> bool:
+        """The same as `aligned`, but vertices may slide along the surface."""
+        return self.surface_mm <= LIMIT_MM and self.turn_deg <= LIMIT_DEG

@@ -89,7 +89,7 @@ class Seen:
         truth = self.counterparts[bone].on(self.study.vertices[bone])
         gap = PoseGap.of(
             bone,
-            found.mesh.vertices.astype(np.float64),
+            found.mesh,
             truth,
             axis=found.world_from_bone[:3, 2],
             seen=self.study.seen(truth).all(axis=0),
@@ -157,16 +157,16 @@ def summarise(answers: Sequence[Answer]) -> dict[str, Any]:
 def _summary(answers: Sequence[Answer]) -> dict[str, Any]:
     right = [a for a in answers if a.gap.aligned]
     wrong = [a for a in answers if not a.gap.aligned]
-    near = sum(a.gap.within(2 * LIMIT_MM, 2 * LIMIT_DEG) for a in answers)
     medians = {
         f"median_{name}": float(np.median([getattr(a.gap, name) for a in answers]))
-        for name in ("position_mm", "rotation_deg", "swing_deg", "twist_deg")
+        for name in ("position_mm", "surface_mm", "rotation_deg", "swing_deg", "twist_deg")
         if answers
     }
     return {
         "cases": len(answers),
         "aligned": _share(len(right), len(answers)),
-        "within_twice_the_limits": _share(near, len(answers)),
+        "aligned_by_surface": _share(sum(a.gap.aligned_by_surface for a in answers), len(answers)),
+        "within_twice_the_limits": _share(sum(a.gap.nearly_aligned for a in answers), len(answers)),
         "wrong_and_doubted": _share(sum(a.doubted for a in wrong), len(wrong)),
         "aligned_but_doubted": _share(sum(a.doubted for a in right), len(right)),
         **medians,

@@ -114,7 +114,7 @@ def _marks(pen: Any, panel: Panel, x: F64, y: F64, *, base: float, slot: float) 
 
 def _ticks(highest: float) -> F64:
     """About five round values from 0 to beyond the highest."""
-    highest = max(highest, 1e-9)
+    highest = highest or 1.0
     rough = highest / 4.0
     power = 10.0 ** np.floor(np.log10(rough))
     step = power * next(s for s in (1.0, 2.0, 2.5, 5.0, 10.0) if s * power >= rough)

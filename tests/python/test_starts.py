@@ -29,28 +29,45 @@ def a_detection(count: int = 10) -> Detection:
     )
 
 
+def meshed(vertices: np.ndarray) -> Mesh:
+    """Triangles anyhow."""
+    faces = np.arange(len(vertices) // 3 * 3, dtype=np.int32).reshape(-1, 3)
+    return Mesh(vertices=vertices.astype(np.float32), faces=faces)
+
+
 def gap(bone: str, truth: np.ndarray, pose: np.ndarray, shift=(0.0, 0.0, 0.0)) -> PoseGap:
-    found = truth @ pose.T + shift
-    return PoseGap.of(bone, found, truth, axis=pose @ AXIS, seen=np.ones(len(truth), np.bool_))
+    found, seen = meshed(truth @ pose.T + shift), np.ones(len(truth), np.bool_)
+    return PoseGap.of(bone, found, truth, axis=pose @ AXIS, seen=seen)
 
 
 def test_swing_and_twist_are_told_apart(rng):
     truth = rng.normal(0.0, [10.0, 10.0, 100.0], (50, 3))
     found = gap("femur", truth, rotation(np.deg2rad([4.0, 0.0, 0.0])))
-    assert found.swing_deg == pytest.approx(4.0, abs=1e-6)
-    assert found.twist_deg == pytest.approx(0.0, abs=1e-6)
+    assert found.swing_deg == pytest.approx(4.0, abs=1e-3)
+    assert found.twist_deg == pytest.approx(0.0, abs=1e-3)
     found = gap("femur", truth, rotation(np.deg2rad([0.0, 0.0, -170.0])))
-    assert found.twist_deg == pytest.approx(170.0, abs=1e-6)
-    assert found.swing_deg == pytest.approx(0.0, abs=1e-4)
-    assert found.rotation_deg == pytest.approx(170.0, abs=1e-6)
+    assert found.twist_deg == pytest.approx(170.0, abs=1e-3)
+    assert found.swing_deg == pytest.approx(0.0, abs=1e-2)
+    assert found.rotation_deg == pytest.approx(170.0, abs=1e-3)
 
 
 def test_a_shift_counts_where_the_bone_is_seen(rng):
     truth = rng.normal(0.0, 50.0, (40, 3))
     found, seen = truth.copy(), np.arange(40) < 20
     found[~seen] += 30.0
-    assert PoseGap.of("tibia", found, truth, axis=AXIS, seen=seen).position_mm == 0.0
-    assert gap("tibia", truth, np.eye(3), (3.0, 0.0, 4.0)).position_mm == pytest.approx(5.0)
+    there = PoseGap.of("tibia", meshed(found), truth, axis=AXIS, seen=seen)
+    assert there.position_mm < 1e-4
+    assert gap("tibia", truth, np.eye(3), (3.0, 0.0, 4.0)).position_mm == pytest.approx(
+        5.0, abs=1e-4
+    )
+
+
+def test_what_slides_along_the_surface_is_no_distance_to_it():
+    square = np.array([[0.0, 0.0, 0.0], [100.0, 0.0, 0.0], [0.0, 100.0, 0.0]])
+    truth = np.array([[10.0, 10.0, 3.0], [30.0, 20.0, 3.0], [20.0, 30.0, 3.0]])
+    found = PoseGap.of("tibia", meshed(square), truth, axis=AXIS, seen=np.ones(3, np.bool_))
+    assert found.surface_mm == pytest.approx(3.0)
+    assert found.position_mm > 10.0
 
 
 def test_a_twist_spoils_the_alignment_of_bones_that_show_it(rng):
