@@ -18,13 +18,14 @@ from osteoform._leg import (
     size_deviation,
     size_loadings,
     size_mm,
+    usual_confidence,
     with_size,
 )
 from osteoform._result import BoneReconstruction
 from osteoform._shape_model import ShapeModel
 from osteoform._types import F64, Detection, Side, XrayView
 
-MIN_CONFIDENCE = 0.4  # of a bone that tells of others, or that others told of
+MIN_CREDIBILITY = 0.6  # of a bone that tells of others, or that others told of
 _PLAY_SHARE = 0.4  # the play is two and a half standard deviations
 _SURE = 0.95
 _FLEXIONS_RAD = np.deg2rad([5.0, 35.0, 65.0, 95.0])
@@ -84,11 +85,7 @@ def lost_bones(
     found: Mapping[str, BoneReconstruction], models: Mapping[str, ShapeModel], *, side: Side
 ) -> tuple[str, ...]:
     """Bones that were not found, or hardly, or not where their leg can have them."""
-    hardly = [
-        bone
-        for bone, result in found.items()
-        if result.status is FitStatus.NOT_FOUND or result.confidence < MIN_CONFIDENCE
-    ]
+    hardly = [bone for bone, result in found.items() if credibility(result) < MIN_CREDIBILITY]
     misplaced = misplaced_bones(found, models, side=side)
     return tuple(bone for bone in found if bone in hardly or bone in misplaced)
 
@@ -96,14 +93,23 @@ def lost_bones(
 def misplaced_bones(
     found: Mapping[str, BoneReconstruction], models: Mapping[str, ShapeModel], *, side: Side
 ) -> tuple[str, ...]:
-    """The less certain of any two bones that cannot be one leg's."""
+    """The less credible of any two bones that cannot be one leg's."""
     there = {b: r for b, r in found.items() if r.status is not FitStatus.NOT_FOUND}
     misplaced = []
     for bone, joint in joints().items():
         pair = [name for name in (bone, joint.parent) if name in there and name not in misplaced]
         if len(pair) == 2 and not _plausible(joint, there, models, side):
-            misplaced.append(min(pair, key=lambda name: there[name].confidence))
+            misplaced.append(
+                min(pair, key=lambda name: (credibility(there[name]), there[name].confidence))
+            )
     return tuple(misplaced)
+
+
+def credibility(result: BoneReconstruction) -> float:
+    """Confidence of a bone relative to what it is when it is found right, 0 to 1."""
+    if result.status is FitStatus.NOT_FOUND:
+        return 0.0
+    return min(1.0, result.confidence / usual_confidence()[result.bone])
 
 
 def expected_bones(

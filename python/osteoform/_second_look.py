@@ -8,12 +8,13 @@ import numpy as np
 
 from osteoform._crop import MARGIN, read_crop
 from osteoform._fit_bones import BoneFitter
-from osteoform._neighbours import expected_bones, lost_bones, misplaced_bones
+from osteoform._neighbours import credibility, expected_bones, lost_bones, misplaced_bones
 from osteoform._readings import BoneReader
 from osteoform._result import BoneReconstruction
 from osteoform._types import Reading
 
-_GOOD_CONFIDENCE = 0.7  # of a bone that need not be looked for any further
+_GOOD_CREDIBILITY = 0.9  # of a bone that need not be looked for any further
+_LEAST_CREDIBILITY = 0.5  # of a bone that is found
 _FIELD_MM = 200.0  # a small bone is hardly seen without that much around it
 
 
@@ -30,8 +31,7 @@ def look_again(
     """
     side, models = fitter.side, fitter.models
     best, tried = dict(found), set(given)
-    while lost := [b for b in lost_bones(best, models, side=side) if b not in tried]:
-        bone = lost[0]
+    while bone := _next_lost(best, tried, fitter):
         tried.add(bone)
         if bone in misplaced_bones(best, models, side=side):
             best[bone] = best[bone].rejected()
@@ -40,9 +40,24 @@ def look_again(
             better = again[bone].confidence > best[bone].confidence
             if better and bone not in lost_bones(again, models, side=side):
                 best = again
-            if best[bone].confidence > _GOOD_CONFIDENCE:
+            if credibility(best[bone]) > _GOOD_CREDIBILITY:
                 break
-    return best
+    return {
+        bone: result
+        if bone in given or credibility(result) >= _LEAST_CREDIBILITY
+        else result.rejected()
+        for bone, result in best.items()
+    }
+
+
+def _next_lost(
+    found: Mapping[str, BoneReconstruction], tried: Collection[str], fitter: BoneFitter
+) -> str | None:
+    """A lost bone that was not looked for yet; first those of which a neighbour tells."""
+    side, models = fitter.side, fitter.models
+    lost = [bone for bone in lost_bones(found, models, side=side) if bone not in tried]
+    told = (bone for bone in lost if any(expected_bones(bone, found, models, side=side)))
+    return next(told, next(iter(lost), None))
 
 
 def _second_readings(

@@ -127,6 +127,10 @@ def test_a_bone_where_it_cannot_be_is_misplaced(models: dict[str, ShapeModel], s
     moved[:3, 3] += 30.0
     found["fibula"] = replace(found["fibula"], world_from_bone=moved, confidence=0.7)
     assert misplaced_bones(found, models, side=side) == ("fibula",)
+    # A fibula of 0.5 was found as well as fibulae are; no tibia of 0.6 was.
+    found["fibula"] = replace(found["fibula"], confidence=0.5)
+    found["tibia"] = replace(found["tibia"], confidence=0.6)
+    assert "tibia" in misplaced_bones(found, models, side=side)
 
 
 def test_an_expected_bone_lies_in_its_box(models: dict[str, ShapeModel]) -> None:
