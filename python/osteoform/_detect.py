@@ -13,7 +13,7 @@ import numpy as np
 from osteoform._attitude import Attitude
 from osteoform._errors import DetectionError
 from osteoform._harmonize import Harmonizer
-from osteoform._network_file import NetworkFacts, Tensor, read_facts
+from osteoform._network_file import NUM_TURNS, NetworkFacts, Tensor, read_facts
 from osteoform._normalize import NormalizedImage, normalize, pad_to_multiple
 from osteoform._onnx import open_session
 from osteoform._peaks import Frame, NetworkOutput
@@ -151,7 +151,11 @@ class OnnxDetector:
         """Run the network on normalised, padded images (B, H, W)."""
         fed = np.ascontiguousarray(images[:, None], np.float32)
         heat, shape, box, *attitude = self._session.run(self._facts.outputs, {"image": fed})
-        told = [{"turns": a[:4], "direction": a[4:]} for a in attitude[0]] if attitude else []
+        told = (
+            [{"turns": a[:NUM_TURNS], "direction": a[NUM_TURNS:]} for a in attitude[0]]
+            if attitude
+            else []
+        )
         return [
             NetworkOutput(heat=h, shape=s.reshape(-1, 3, *s.shape[1:]), box=b, **extra)
             for h, s, b, extra in zip(heat, shape, box, told or [{}] * len(fed), strict=True)

@@ -13,9 +13,10 @@ from osteoform._errors import DetectionError
 from osteoform._normalize import NORMALIZATION
 from osteoform._types import F64
 
-_FORMAT = "osteoform detector"
-_WITHOUT_ATTITUDE, _VERSION = "1", "2"  # the first version does not tell how the leg is seen
-NUM_ATTITUDE = 6  # the probability of each quarter turn, and the beam's direction
+FORMAT = "osteoform detector"
+_WITHOUT_ATTITUDE, VERSION = "1", "2"  # the first version does not tell how the leg is seen
+NUM_TURNS = 4
+NUM_ATTITUDE = NUM_TURNS + 2  # the probability of each quarter turn, and the beam's direction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +91,8 @@ class Tensor:
 def read_facts(stored: Mapping[str, str], tensors: Sequence[Tensor]) -> NetworkFacts:
     """Read the metadata of a file and check names, types and shapes of what goes in and out."""
     for key, needed in (
-        ("format", (_FORMAT,)),
-        ("version", (_VERSION, _WITHOUT_ATTITUDE)),
+        ("format", (FORMAT,)),
+        ("version", (VERSION, _WITHOUT_ATTITUDE)),
         ("normalization", (NORMALIZATION,)),
     ):
         if stored.get(key) not in needed:

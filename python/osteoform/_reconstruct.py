@@ -254,7 +254,7 @@ def _given_detections(
 def _shipped_detector(
     view: XrayView, *, side: Side, bones: Sequence[str]
 ) -> Sequence[Mapping[str, Detection]]:
-    from osteoform._detect import shipped_detector  # late: imports onnxruntime
+    from osteoform._detect import shipped_detector  # opened when it is first asked
 
     return shipped_detector()(view, side=side, bones=bones)
 

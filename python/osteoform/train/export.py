@@ -12,11 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from osteoform import _normalize
+from osteoform._network_file import FORMAT, VERSION
 from osteoform.train.losses import HEAT_SIGMA_CELLS
 from osteoform.train.network import LENGTH_UNIT_PX, STRIDE, Channels, FeatureNet
 
-FORMAT = "osteoform detector"
-VERSION = "2"
 _OPSET = 17
 
 

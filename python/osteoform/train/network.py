@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from osteoform._network_file import NUM_ATTITUDE, NUM_TURNS
 from osteoform.modeling.features import FEATURES
 
 STRIDE = 4
@@ -16,7 +17,6 @@ LENGTH_UNIT_PX = 32.0
 _WIDTHS = (16, 32, 48, 64, 80, 96)
 _LAST_WIDTH = 64
 _BOX_LEVEL = 3
-_TURNS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,12 +104,8 @@ class FeatureNet(nn.Module):
             for i in range(len(widths) - 2, 0, -1)
         )
         self.points = nn.Conv2d(_LAST_WIDTH, self.num_heat + 3 * self.num_ellipses, 1)
-        self.absence = nn.Sequential(
-            nn.Linear(2 * widths[-1], 64), nn.ReLU(), nn.Linear(64, self.num_heat)
-        )
-        self.attitude = nn.Sequential(
-            nn.Linear(2 * widths[-1], 64), nn.ReLU(), nn.Linear(64, _TURNS + 2)
-        )
+        self.absence = _pooled_head(2 * widths[-1], self.num_heat)
+        self.attitude = _pooled_head(2 * widths[-1], NUM_ATTITUDE)
         self.boxes = nn.Conv2d(widths[_BOX_LEVEL], bones * 6, 1)
 
     def forward(self, image: Tensor) -> Readout:
@@ -139,8 +135,8 @@ class FeatureNet(nn.Module):
             shape=_split(maps[:, self.num_heat :], 3),
             box=box,
             presence=presence,
-            turn=attitude[:, :_TURNS],
-            direction=attitude[:, _TURNS:],
+            turn=attitude[:, :NUM_TURNS],
+            direction=attitude[:, NUM_TURNS:],
         )
 
 
@@ -150,6 +146,10 @@ def _convolution(channels_in: int, channels_out: int, stride: int = 1) -> nn.Seq
         nn.BatchNorm2d(channels_out),
         nn.ReLU(),
     )
+
+
+def _pooled_head(num_in: int, num_out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(num_in, 64), nn.ReLU(), nn.Linear(64, num_out))
 
 
 def _split(maps: Tensor, size: int) -> Tensor:

@@ -77,7 +77,7 @@ def validate(detector: OnnxDetector, *, data: Path, num_images: int, seed: int) 
     return DetectorScore(
         bones=tuple(_score_bone(detector, bone, pairs) for bone in BONES),
         attitude=score_attitudes(
-            [_turns(detector, case) for case in cases],
+            [_turns(detector, case, reading) for case, reading in pairs],
             [(r.output.direction.astype(float), c.truth["direction"]) for c, r in pairs],
         ),
         calibration=_calibrate(pairs, detector.facts),
@@ -119,11 +119,12 @@ def read(detector: OnnxDetector, values: F32) -> Reading:
     return Reading.of(detector.run(padded[None])[0], detector.facts.stride_px)
 
 
-def _turns(detector: OnnxDetector, case: Case) -> F32:
+def _turns(detector: OnnxDetector, case: Case, upright: Reading) -> F32:
     """What is told of the quarter turn of an image that was turned 0, 1, 2, 3 times."""
-    turned = (np.rot90(case.values, k) for k in range(4))
+    turned = (np.rot90(case.values, k) for k in range(1, 4))
     padded = (pad_to_multiple(values, detector.facts.multiple_px) for values in turned)
-    return np.stack([detector.run(values[None])[0].turns for values in padded])
+    others = [detector.run(values[None])[0].turns for values in padded]
+    return np.stack([upright.output.turns, *others])
 
 
 def _score_bone(detector: OnnxDetector, bone: str, pairs: list[tuple[Case, Reading]]) -> BoneScore:
