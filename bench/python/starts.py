@@ -27,11 +27,13 @@ import osteoform
 from corrupt import misnamed, without
 from machine import describe_machine
 from osteoform import BoneReconstruction, Detection, FitOptions, FitStatus, XrayView
+from osteoform._closer_look import CloserLook, align_closely
 from osteoform._crop import shows
 from osteoform._detect import OnnxDetector
 from osteoform._fit_bones import BoneFitter
 from osteoform._plot import Panel, draw_panels
 from osteoform._split import held_out
+from osteoform._types import Detector, Side
 from osteoform.train.legs import load_atlas
 from osteoform.train.studies import Study, sample_studies
 from pose_gap import LIMIT_DEG, LIMIT_MM, NEARLY_ROUND, Counterparts, PoseGap, counterparts_in
@@ -56,6 +58,23 @@ class Answer:
     site: str
     gap: PoseGap
     doubted: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corrupted:
+    """A detector whose features are changed."""
+
+    detector: Detector
+    change: Corruption
+    share: float
+    rng: Generator
+
+    def __call__(self, view: XrayView, *, side: Side, bones: Sequence[str]) -> Readings:
+        return self.of(self.detector(view, side=side, bones=bones))
+
+    def of(self, readings: Readings) -> Readings:
+        """Readings with their features changed."""
+        return [{b: self.change(d, self.share, self.rng) for b, d in r.items()} for r in readings]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,26 +115,41 @@ class Seen:
         )
         return Answer(study=self.index, site=self.study.site, gap=gap, doubted=doubted)
 
-    def start(self, bone: str, change: Corruption = without, share: float = 0.0) -> Answer:
-        """Where the features, a share of them corrupted, put a bone."""
-        rng = np.random.default_rng((self.index, round(100 * share)))
-        changed = [
-            [{bone: change(r[bone], share, rng)} for r in of_view if shows(r, bone)]
-            for of_view in self.readings
+    def starts(
+        self, detector: Detector, change: Corruption = without, share: float = 0.0
+    ) -> list[Answer]:
+        """Where the features, a share of them corrupted, put the bones."""
+        corrupted = Corrupted(
+            detector=detector,
+            change=change,
+            share=share,
+            rng=np.random.default_rng((self.index, round(100 * share))),
+        )
+        readings = [corrupted.of(of_view) for of_view in self.readings]
+        found = self._align(readings, corrupted)
+        return [
+            self.answer(bone, found[bone], doubted=found[bone].status is FitStatus.NOT_FOUND)
+            for bone in self.bones
         ]
-        nothing = {bone: Detection.empty(bone, len(self.study.points[bone]))}
-        found = self._align(bone, [of_view or [nothing] for of_view in changed])
-        return self.answer(bone, found, doubted=found.status is FitStatus.NOT_FOUND)
 
-    def _align(self, bone: str, readings: Sequence[Readings]) -> BoneReconstruction:
-        """The start alone; in blank images nothing but the features decides between rivals."""
+    def _align(
+        self, readings: Sequence[Readings], detector: Detector
+    ) -> dict[str, BoneReconstruction]:
+        """The starts alone; in blank images nothing but the features decides between rivals."""
         fitter = BoneFitter(
             side="right",
-            models={bone: osteoform.load_model(bone=bone)},
+            models={bone: osteoform.load_model(bone=bone) for bone in self.bones},
             views=[_blank(view) for view in self.study.views],
             options=FitOptions(iterations=0, covariance=False),
         )
-        return fitter.fit_all({bone: (readings, None)})[bone]
+        look = CloserLook(
+            side="right",
+            detector=detector,
+            views=self.study.views,
+            asked=[self.bones] * len(self.study.views),
+        )
+        wanted = {bone: ([_of_bone(r, bone, self) for r in readings], None) for bone in self.bones}
+        return fitter.fit_all(align_closely(wanted, fitter, look))
 
     def reconstruct(self, detector: OnnxDetector) -> list[Answer]:
         """All of it: fit every bone, look again where the neighbours say."""
@@ -129,6 +163,11 @@ class Seen:
             )
             for bone in self.bones
         ]
+
+
+def _of_bone(readings: Readings, bone: str, seen: Seen) -> Readings:
+    nothing = {bone: Detection.empty(bone, len(seen.study.points[bone]))}
+    return [{bone: r[bone]} for r in readings if shows(r, bone)] or [nothing]
 
 
 def shows_enough(study: Study, bone: str) -> bool:
@@ -186,9 +225,9 @@ def run(
     corrupted: dict[tuple[str, float], list[Answer]] = {key: [] for key in keys}
     full: list[Answer] = []
     for seen in _read(data, detector, num, seed):
-        clean += [seen.start(bone) for bone in seen.bones]
+        clean += seen.starts(detector)
         for (name, share), answers in corrupted.items():
-            answers += [seen.start(bone, CORRUPTIONS[name][0], share) for bone in seen.bones]
+            answers += seen.starts(detector, CORRUPTIONS[name][0], share)
         if seen.index < num_full:
             full += seen.reconstruct(detector)
     return {

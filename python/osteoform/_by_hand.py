@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoform._core import InputError
+from osteoform._detections import joined, only
 from osteoform._shape_model import ShapeModel
 from osteoform._types import F64, Detection, XrayView
 
@@ -196,24 +197,14 @@ def merged(seen: Detection, given: Detection) -> Detection:
     best = seen.class_probability.max(axis=1, initial=0.0)
     points = ~(seen.class_probability[:, named] >= best[:, None]).any(axis=1)
     ellipses = np.isin(seen.ellipse_ids, given.ellipse_ids, invert=True)
-    still = seen.class_probability[points]
+    kept = only(seen, points=points, ellipses=ellipses)
+    still = kept.class_probability.copy()
     still[:, named] = 0.0
     boxed = given if np.isfinite(given.box_px).all() else seen
-
-    def joined(name: str, kept: Any) -> Any:
-        return np.concatenate([getattr(seen, name)[kept], getattr(given, name)])
-
     return replace(
-        seen,
+        joined([replace(kept, class_probability=still), given]),
         box_px=boxed.box_px,
         box_confidence=boxed.box_confidence,
-        points_px=joined("points_px", points),
-        sigma_px=joined("sigma_px", points),
-        class_probability=np.concatenate([still, given.class_probability]),
-        ellipse_ids=joined("ellipse_ids", ellipses),
-        ellipse_center_px=joined("ellipse_center_px", ellipses),
-        ellipse_shape_px2=joined("ellipse_shape_px2", ellipses),
-        ellipse_sigma_px=joined("ellipse_sigma_px", ellipses),
     )
 
 

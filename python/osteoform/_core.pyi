@@ -10,6 +10,7 @@ import numpy.typing
 import typing
 
 __all__: list[str] = [
+    "Alignments",
     "Body",
     "BoneFit",
     "ClosestPointTree",
@@ -24,8 +25,10 @@ __all__: list[str] = [
     "SlotView",
     "StageTimes",
     "ViewFeatures",
+    "align_bone",
     "attenuation",
     "closest_points",
+    "fit_aligned",
     "fit_bone",
     "gaussian_blur",
     "image_attenuation",
@@ -265,6 +268,29 @@ class ViewFeatures:
         ellipse_sigma_px: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 1]"],
     ) -> None: ...
 
+class Alignments:
+    """
+    Where features put a bone: different answers, best first.
+    """
+    @property
+    def b(self) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]:
+        """
+        Of the modes that alignment moves.
+        """
+    @property
+    def num_matched(self) -> float: ...
+    @property
+    def quality(self) -> float: ...
+    @property
+    def readings(self) -> list[int]:
+        """
+        Which one was taken, per view.
+        """
+    @property
+    def world_from_bone(
+        self,
+    ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]: ...
+
 class StageTimes:
     """
     Wall-clock time per stage [ms].
@@ -314,6 +340,8 @@ class BoneFit:
         """
         Per view (n, 4): pixel of the silhouette and outward unit normal.
         """
+    @property
+    def start_sd_mm(self) -> float: ...
     @property
     def status(self) -> FitStatus: ...
     @property
@@ -375,6 +403,18 @@ class ClosestPointTree:
         Nearest points (N, 3) to points (N, 3), distances (N,) [mm] and face indices (N,).
         """
 
+def align_bone(
+    *,
+    model: ShapeModel,
+    views: collections.abc.Sequence[ConeView | SlotView],
+    readings: collections.abc.Sequence[collections.abc.Sequence[ViewFeatures]],
+    start: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[4, 4]"] | None,
+    options: FitOptions,
+) -> Alignments:
+    """
+    The first half of fit_bone: match and align.
+    """
+
 def attenuation(
     *,
     bodies: collections.abc.Sequence[Body],
@@ -395,6 +435,22 @@ def closest_points(
 ) -> tuple[typing.Any, ...]:
     """
     ClosestPointTree.find for a surface that is asked once.
+    """
+
+def fit_aligned(
+    *,
+    model: ShapeModel,
+    views: collections.abc.Sequence[ConeView | SlotView],
+    pixels: collections.abc.Sequence[typing.Annotated[numpy.typing.ArrayLike, numpy.float32]],
+    polarities: collections.abc.Sequence[Polarity],
+    aligned: Alignments,
+    foreign_rims: collections.abc.Sequence[
+        typing.Annotated[numpy.typing.ArrayLike, numpy.float32, "[m, 4]"]
+    ] = [],
+    options: FitOptions,
+) -> BoneFit:
+    """
+    The second half of fit_bone: search and solve.
     """
 
 def fit_bone(

@@ -23,19 +23,32 @@ def read_crop(
     bone: str,
     margin: float = MARGIN,
 ) -> list[Reading]:
-    """Readings of the part of an image about a box (4,) u0, v0, u1, v1, in the image's pixels.
+    """Readings of a bone in the part of an image about a box (4,), in the image's pixels.
+
+    Empty where the box is hardly in the image.
+    """
+    grow = margin * float(np.max(box_px[2:] - box_px[:2])) + 8.0
+    larger = box_px + grow * np.array([-1.0, -1.0, 1.0, 1.0])
+    readings = read_part(view, larger, detector, side=side, bones=(bone,))
+    return [reading for reading in readings if shows(reading, bone)]
+
+
+def read_part(
+    view: XrayView, box_px: F64, detector: Detector, *, side: Side, bones: Sequence[str]
+) -> list[Reading]:
+    """Readings of the part of an image in a box (4,) u0, v0, u1, v1, in the image's pixels.
 
     Empty where the box is hardly in the image.
     """
     height, width = view.pixels.shape
-    grow = margin * float(np.max(box_px[2:] - box_px[:2])) + 8.0
-    low = np.clip(np.floor(box_px[:2] - grow), 0, [width, height]).astype(int)
-    high = np.clip(np.ceil(box_px[2:] + grow), 0, [width, height]).astype(int)
+    low = np.clip(np.floor(box_px[:2]), 0, [width, height]).astype(int)
+    high = np.clip(np.ceil(box_px[2:]), 0, [width, height]).astype(int)
     if (high - low < _MIN_SIDE_PX).any():
         return []
     part = np.ascontiguousarray(view.pixels[low[1] : high[1], low[0] : high[0]])
-    readings = detector(replace(view, pixels=part), side=side, bones=(bone,))
-    return [{bone: _shifted(r[bone], low.astype(float))} for r in readings if shows(r, bone)]
+    readings = detector(replace(view, pixels=part), side=side, bones=bones)
+    offset = low.astype(float)
+    return [{bone: _shifted(found, offset) for bone, found in r.items()} for r in readings]
 
 
 def read_box(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
 from osteoform import _core
-from osteoform._core import FitOptions, FitStatus
+from osteoform._core import Alignments, FitOptions, FitStatus
 from osteoform._foreign_rims import foreign_rims
+from osteoform._leg import points_of
 from osteoform._result import BoneReconstruction
 from osteoform._shape_model import ShapeModel
 from osteoform._types import F32, F64, Detection, Mesh, Reading, Side, XrayView
@@ -20,12 +23,47 @@ POLARITIES = {
     "bright_is_dense": _core.Polarity.BRIGHT_IS_DENSE,
 }
 _RMS_SCALE_MM = 3.0
-_STAGES = ("match", "prepare", "search", "solve", "summary")
+_STAGES = ("prepare", "search", "solve", "summary")
 _LIKELY_READING = 0.5  # of the evidence of a view's best reading
 
+_T = TypeVar("_T")
 Readings = Sequence[Sequence[Reading]]
 Rims = Sequence[F32]
-_Task = tuple[Readings, F64 | None, Rims]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignedBone:
+    """A bone brought to its features, before any image is searched.
+
+    Attributes
+    ----------
+    readings
+        What it was aligned to, per view.
+    unlikely
+        All readings of the views, where some were left out; they wait until the others fail.
+    answers
+        Poses and pairings, as the core has them.
+    """
+
+    model: ShapeModel = field(repr=False)
+    side: Side
+    readings: Readings = field(repr=False)
+    unlikely: Readings | None = field(repr=False)
+    answers: Alignments = field(repr=False)
+
+    @property
+    def detections(self) -> tuple[Detection, ...]:
+        """What was taken of each view; nothing where nothing was seen of the bone."""
+        taken = zip(self.readings, self.answers.readings, strict=False)
+        return tuple(of_view[index][self.model.bone] for of_view, index in taken)
+
+    def points(self) -> dict[str, F64]:
+        """Its feature points (3,) in the world [mm], by name in the model's order."""
+        b = np.zeros(self.model.num_modes)
+        b[: len(self.answers.b)] = self.answers.b
+        mirror = np.array([-1.0 if self.side == "left" else 1.0, 1.0, 1.0])
+        turn, shift = self.answers.world_from_bone[:3, :3], self.answers.world_from_bone[:3, 3]
+        return {n: turn @ (p * mirror) + shift for n, p in points_of(self.model, b).items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,19 +84,38 @@ class BoneFitter:
     options: FitOptions
     timings_ms: dict[str, float] = field(default_factory=dict, repr=False)
 
-    def fit_all(
+    def align_all(
         self, wanted: Mapping[str, tuple[Readings, F64 | None]]
-    ) -> dict[str, BoneReconstruction]:
-        """Fit every bone from its readings, one list per view, and from a start if there is one.
+    ) -> dict[str, AlignedBone]:
+        """Bring every bone to its likely readings, from a start if there is one."""
+
+        def align(bone: str, options: FitOptions) -> AlignedBone:
+            readings, start = wanted[bone]
+            likely = [_likely(bone, of_view) for of_view in readings]
+            fewer = any(len(a) < len(b) for a, b in zip(likely, readings, strict=True))
+            return self._align(bone, likely, start, options, unlikely=readings if fewer else None)
+
+        return self._side_by_side(wanted, align)
+
+    def fit_all(self, aligned: Mapping[str, AlignedBone]) -> dict[str, BoneReconstruction]:
+        """Fit every bone from where it was aligned to.
 
         An edge that two bones claim is the more certain one's: the other is fitted once more
         without it.
         """
-        found = self._fit_all({bone: (*what, ()) for bone, what in wanted.items()})
+
+        def fit(bone: str, options: FitOptions) -> tuple[AlignedBone, BoneReconstruction]:
+            return self._fit_likely(aligned[bone], options)
+
+        fits = self._side_by_side(aligned, fit)
+        found = {bone: fitted for bone, (_, fitted) in fits.items()}
         claimed = {bone: foreign_rims(bone, found) for bone in found}
-        again = {bone: (*wanted[bone], rims) for bone, rims in claimed.items() if rims}
-        refitted = self._fit_all(again)
-        return found | {b: r for b, r in refitted.items() if r.status is not FitStatus.NOT_FOUND}
+
+        def fit_without(bone: str, options: FitOptions) -> BoneReconstruction:
+            return self._fit(fits[bone][0], options, claimed[bone])
+
+        again = self._side_by_side([bone for bone in found if claimed[bone]], fit_without)
+        return found | {b: r for b, r in again.items() if r.status is not FitStatus.NOT_FOUND}
 
     def fit_beside(
         self, bone: str, readings: Readings, found: Mapping[str, BoneReconstruction]
@@ -67,65 +124,81 @@ class BoneFitter:
 
         Edges of the other bones `found` are theirs.
         """
-        first = self._fit(bone, readings, None, self.options, ())
+        aligned = self._align(bone, readings, None, self.options)
+        first = self._fit(aligned, self.options)
         foreign = foreign_rims(bone, {**found, bone: first})
         if not foreign:
             return first
-        again = self._fit(bone, readings, None, self.options, foreign)
+        again = self._fit(aligned, self.options, foreign)
         return first if again.status is FitStatus.NOT_FOUND else again
 
-    def _fit_all(self, tasks: Mapping[str, _Task]) -> dict[str, BoneReconstruction]:
-        num_workers = min(len(tasks), self.options.num_threads)
+    def _side_by_side(
+        self, bones: Collection[str], work: Callable[[str, FitOptions], _T]
+    ) -> dict[str, _T]:
+        num_workers = min(len(bones), self.options.num_threads)
         options = self.options
         if num_workers > 1:
             options = _with_threads(options, max(1, self.options.num_threads // num_workers))
         with ThreadPoolExecutor(max(1, num_workers)) as workers:
-            jobs = {
-                bone: workers.submit(self._fit_likely, bone, *task, options)
-                for bone, task in tasks.items()
-            }
+            jobs = {bone: workers.submit(work, bone, options) for bone in bones}
             return {bone: job.result() for bone, job in jobs.items()}
 
     def _fit_likely(
-        self,
-        bone: str,
-        readings: Readings,
-        start: F64 | None,
-        foreign: Rims,
-        options: FitOptions,
-    ) -> BoneReconstruction:
+        self, aligned: AlignedBone, options: FitOptions
+    ) -> tuple[AlignedBone, BoneReconstruction]:
         """Try the likely readings; all of them, where those lead nowhere."""
-        likely = [_likely(bone, of_view) for of_view in readings]
-        found = self._fit(bone, likely, start, options, foreign)
-        more = any(len(a) < len(b) for a, b in zip(likely, readings, strict=True))
-        if found.status is FitStatus.NOT_FOUND and more:
-            return self._fit(bone, readings, start, options, foreign)
-        return found
+        found = self._fit(aligned, options)
+        if found.status is FitStatus.NOT_FOUND and aligned.unlikely is not None:
+            aligned = self._align(aligned.model.bone, aligned.unlikely, None, options)
+            found = self._fit(aligned, options)
+        return aligned, found
 
-    def _fit(
+    def _align(
         self,
         bone: str,
         readings: Readings,
         start: F64 | None,
         options: FitOptions,
-        foreign: Rims,
-    ) -> BoneReconstruction:
-        fitted = _core.fit_bone(
+        unlikely: Readings | None = None,
+    ) -> AlignedBone:
+        watch = time.perf_counter()
+        answers = _core.align_bone(
             model=self.models[bone].core(self.side),
             views=[view.geometry for view in self.views],
-            pixels=[view.pixels for view in self.views],
-            polarities=[POLARITIES[view.polarity or "dark_is_dense"] for view in self.views],
             readings=[
                 [core_features(reading[bone]) for reading in of_view] for of_view in readings
             ],
-            foreign_rims=list(foreign),
             start=start,
             options=options,
         )
+        self._spend(bone, "match", 1e3 * (time.perf_counter() - watch))
+        return AlignedBone(
+            model=self.models[bone],
+            side=self.side,
+            readings=readings,
+            unlikely=unlikely,
+            answers=answers,
+        )
+
+    def _fit(
+        self, aligned: AlignedBone, options: FitOptions, foreign: Rims = ()
+    ) -> BoneReconstruction:
+        fitted = _core.fit_aligned(
+            model=aligned.model.core(self.side),
+            views=[view.geometry for view in self.views],
+            pixels=[view.pixels for view in self.views],
+            polarities=[POLARITIES[view.polarity or "dark_is_dense"] for view in self.views],
+            aligned=aligned.answers,
+            foreign_rims=list(foreign),
+            options=options,
+        )
         for stage in _STAGES:
-            name, spent = f"{bone}.{stage}", getattr(fitted.times, f"{stage}_ms")
-            self.timings_ms[name] = self.timings_ms.get(name, 0.0) + spent
-        return _wrap(bone, self.side, self.models[bone], fitted, readings)
+            self._spend(aligned.model.bone, stage, getattr(fitted.times, f"{stage}_ms"))
+        return _wrap(aligned.model, self.side, fitted, aligned.readings)
+
+    def _spend(self, bone: str, stage: str, spent_ms: float) -> None:
+        name = f"{bone}.{stage}"
+        self.timings_ms[name] = self.timings_ms.get(name, 0.0) + spent_ms
 
 
 def _likely(bone: str, of_view: Sequence[Reading]) -> list[Reading]:
@@ -155,12 +228,9 @@ def core_features(detection: Detection) -> _core.ViewFeatures:
 
 
 def _wrap(
-    bone: str,
-    side: Side,
-    model: ShapeModel,
-    fit: _core.BoneFit,
-    readings: Readings,
+    model: ShapeModel, side: Side, fit: _core.BoneFit, readings: Readings
 ) -> BoneReconstruction:
+    bone = model.bone
     faces = model.faces if side == "right" else np.ascontiguousarray(model.faces[:, ::-1])
     found = fit.status is not FitStatus.NOT_FOUND
     rms = fit.boundary_rms_mm

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from osteoform._by_hand import HandFeatures, merged
@@ -74,6 +74,10 @@ class BoneReader:
             closer = read_box(view, told.box_px, self.detector, side=self.side, bone=bone)
             found = [*closer, *in_box(found, bone, told.box_px)] or found
         return [{bone: merged(reading[bone], told)} for reading in found]
+
+    def untouched(self, view: XrayView, given: Collection[str]) -> list[str]:
+        """Bones of which the detector alone tells in a view."""
+        return [b for b in self.models if b not in given and self._hand(b, view) == HandFeatures()]
 
     def fixed(self, views: Sequence[XrayView]) -> list[str]:
         """Bones of which the detector has no say in any view."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from osteoform._by_hand import HandFeatures
+from osteoform._closer_look import CloserLook, align_closely
 from osteoform._core import FitOptions, InputError
 from osteoform._fit_bones import POLARITIES, BoneFitter
 from osteoform._models import load_model
@@ -128,7 +129,17 @@ def reconstruct(
     fitter = BoneFitter(
         side=side, models=shapes, views=checked, options=options or _default_options()
     )
-    found = fitter.fit_all({bone: (readings[bone], _start_of(bone, starts)) for bone in bones})
+    look = CloserLook(
+        side=side,
+        detector=reader.detector,
+        views=checked,
+        asked=[reader.untouched(view, given) for view in checked],
+    )
+    wanted = {bone: (readings[bone], _start_of(bone, starts)) for bone in bones}
+    aligned = align_closely(wanted, fitter, look)
+    clock.lap("align")
+
+    found = fitter.fit_all(aligned)
     clock.lap("fit")
 
     fixed = {*(features or {}), *reader.fixed(checked), *(starts or {})}

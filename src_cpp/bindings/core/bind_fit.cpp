@@ -82,6 +82,17 @@ std::vector<XrayImage> wrap_images(const std::vector<Pixels>& pixels,
   return images;
 }
 
+std::optional<Rigid3<double>> to_start(const std::optional<Eigen::Matrix4d>& start) {
+  if (!start) return std::nullopt;
+  return rigid_from_matrix(*start, "start");
+}
+
+std::vector<std::vector<ForeignRim>> to_foreign(const std::vector<Rows<float, 4>>& of_views) {
+  std::vector<std::vector<ForeignRim>> foreign;
+  for (const Rows<float, 4>& rims : of_views) foreign.push_back(to_rims(rims));
+  return foreign;
+}
+
 BoneFit py_fit_bone(const ShapeModel& model,
                     const std::vector<View>& views,
                     const std::vector<Pixels>& pixels,
@@ -92,12 +103,34 @@ BoneFit py_fit_bone(const ShapeModel& model,
                     const FitOptions& options) {
   const std::vector<XrayImage> images = wrap_images(pixels, polarities);
   check_readings(model, readings);
-  std::optional<Rigid3<double>> world_from_bone;
-  if (start) world_from_bone = rigid_from_matrix(*start, "start");
-  std::vector<std::vector<ForeignRim>> foreign;
-  for (const Rows<float, 4>& rims : foreign_rims) foreign.push_back(to_rims(rims));
+  const std::optional<Rigid3<double>> world_from_bone = to_start(start);
+  const std::vector<std::vector<ForeignRim>> foreign = to_foreign(foreign_rims);
   const py::gil_scoped_release release;
   return fit_bone(model, views, images, readings, foreign, world_from_bone, options);
+}
+
+Alignments py_align_bone(const ShapeModel& model,
+                         const std::vector<View>& views,
+                         const std::vector<Readings>& readings,
+                         const std::optional<Eigen::Matrix4d>& start,
+                         const FitOptions& options) {
+  check_readings(model, readings);
+  const std::optional<Rigid3<double>> world_from_bone = to_start(start);
+  const py::gil_scoped_release release;
+  return align_bone(model, views, readings, world_from_bone, options);
+}
+
+BoneFit py_fit_aligned(const ShapeModel& model,
+                       const std::vector<View>& views,
+                       const std::vector<Pixels>& pixels,
+                       const std::vector<Polarity>& polarities,
+                       const Alignments& aligned,
+                       const std::vector<Rows<float, 4>>& foreign_rims,
+                       const FitOptions& options) {
+  const std::vector<XrayImage> images = wrap_images(pixels, polarities);
+  const std::vector<std::vector<ForeignRim>> foreign = to_foreign(foreign_rims);
+  const py::gil_scoped_release release;
+  return fit_aligned(model, views, images, aligned, foreign, options);
 }
 
 MatrixRm correction_matrix(const BoneFit& fit) {
@@ -212,6 +245,29 @@ void bind_options(py::module_& m) {
       .def_readonly("covariance", &FitOptions::covariance);
 }
 
+const Alignment& best(const Alignments& aligned) { return aligned.answers.front(); }
+
+void bind_alignments(py::module_& m) {
+  py::class_<Alignments>(
+      m, "Alignments", py::is_final(), "Where features put a bone: different answers, best first.")
+      .def_property_readonly("world_from_bone",
+                             [](const Alignments& aligned) -> MatrixRm {
+                               return matrix_from_rigid(best(aligned).state.world_from_bone);
+                             })
+      .def_property_readonly(
+          "b",
+          [](const Alignments& aligned) -> Eigen::VectorXd { return best(aligned).state.b; },
+          "Of the modes that alignment moves.")
+      .def_property_readonly(
+          "readings",
+          [](const Alignments& aligned) { return best(aligned).readings; },
+          "Which one was taken, per view.")
+      .def_property_readonly("quality",
+                             [](const Alignments& aligned) { return best(aligned).quality; })
+      .def_property_readonly("num_matched",
+                             [](const Alignments& aligned) { return best(aligned).num_matched; });
+}
+
 void bind_result(py::module_& m) {
   py::class_<StageTimes>(m, "StageTimes", py::is_final(), "Wall-clock time per stage [ms].")
       .def_readonly("match_ms", &StageTimes::match_ms)
@@ -254,6 +310,7 @@ void bind_result(py::module_& m) {
       .def_readonly("boundary_found", &BoneFit::boundary_found)
       .def_readonly("match_quality", &BoneFit::match_quality)
       .def_readonly("num_matched", &BoneFit::num_matched)
+      .def_readonly("start_sd_mm", &BoneFit::start_sd_mm)
       .def_readonly("cost", &BoneFit::cost)
       .def_readonly("iterations", &BoneFit::iterations)
       .def_readonly("times", &BoneFit::times);
@@ -288,7 +345,28 @@ void bind_fit(py::module_& m) {
            "ellipse_center_px"_a,
            "ellipse_shape_px2"_a,
            "ellipse_sigma_px"_a);
+  bind_alignments(m);
   bind_result(m);
+  m.def("align_bone",
+        &py_align_bone,
+        py::kw_only(),
+        "model"_a,
+        "views"_a,
+        "readings"_a,
+        "start"_a,
+        "options"_a,
+        "The first half of fit_bone: match and align.");
+  m.def("fit_aligned",
+        &py_fit_aligned,
+        py::kw_only(),
+        "model"_a,
+        "views"_a,
+        "pixels"_a,
+        "polarities"_a,
+        "aligned"_a,
+        "foreign_rims"_a = std::vector<Rows<float, 4>>{},
+        "options"_a,
+        "The second half of fit_bone: search and solve.");
   m.def("fit_bone",
         &py_fit_bone,
         py::kw_only(),

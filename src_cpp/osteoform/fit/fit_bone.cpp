@@ -85,20 +85,18 @@ class BoneFitter {
     set_priors();
   }
 
-  BoneFit fit(const std::vector<XrayImage>& images,
-              const std::vector<Readings>& readings,
-              const std::optional<Rigid3<double>>& start) {
+  BoneFit fit(const std::vector<XrayImage>& images, const Alignments& aligned) {
     BoneFit result;
     result.boundaries.resize(views_.size());
-    align(readings, start, result);
-    if (!start && !trustworthy(result)) {
+    take(aligned.answers.front(), result);
+    if (!aligned.from_start && !trustworthy(result)) {
       result.status = FitStatus::kNotFound;
       finish(result);
       return result;
     }
     const Work beside[] = {[&] { fit_features(); }};
     prepare(images, result, beside);
-    if (!start && settle_rivals(images, result)) {
+    if (!aligned.from_start && settle_rivals(images, aligned.answers, result)) {
       fit_boundary(kRefineFrom_mm, options_.iterations, result);
     } else {
       fit_boundary(options_.search_start_mm, options_.iterations, result);
@@ -142,18 +140,6 @@ class BoneFitter {
     searcher_.start_over();
   }
 
-  void align(const std::vector<Readings>& readings,
-             const std::optional<Rigid3<double>>& start,
-             BoneFit& result) {
-    if (start) {
-      alignments_ = {match_from_start(model_, views_, readings, options_, *start, pool_)};
-    } else {
-      alignments_ = align_from_features(model_, views_, readings, options_, pool_);
-    }
-    take(alignments_.front(), result);
-    result.times.match_ms = watch_.lap_ms();
-  }
-
   /// Makes an alignment the state, its pairings the feature term and its depth the prior's.
   void take(const Alignment& alignment, BoneFit& result) {
     result.readings = alignment.readings;
@@ -193,25 +179,29 @@ class BoneFitter {
 
   /// Where features leave the start open, tries what they allow and keeps what the image supports
   /// best. Returns false, and leaves the state alone, where there is nothing to try.
-  bool settle_rivals(const std::vector<XrayImage>& images, BoneFit& result) {
-    const FitState<double> first = with_first_modes(alignments_.front().state);
-    std::vector<FitState<double>> starts =
-        rival_starts(model_,
-                     problem_.features,
-                     problem_.prior,
-                     points_in_images(model_, views_, images, first),
-                     first);
-    if (alignments_.size() == 1 && starts.empty()) return false;
+  bool settle_rivals(const std::vector<XrayImage>& images,
+                     const std::vector<Alignment>& answers,
+                     BoneFit& result) {
+    const FitState<double> first = with_first_modes(answers.front().state);
+    const StartPosterior posterior =
+        start_posterior(model_,
+                        problem_.features,
+                        problem_.prior,
+                        points_in_images(model_, views_, images, first),
+                        first);
+    result.start_sd_mm = posterior.sd_mm();
+    std::vector<FitState<double>> starts = rival_starts(posterior, first);
+    if (answers.size() == 1 && starts.empty()) return false;
     starts.insert(starts.begin(), first);
 
     FitState<double> best;
     std::size_t best_alignment = 0;
     double best_support = -std::numeric_limits<double>::infinity();
-    for (std::size_t k = 0; k < alignments_.size(); ++k) {
-      take(alignments_[k], result);
+    for (std::size_t k = 0; k < answers.size(); ++k) {
+      take(answers[k], result);
       if (k > 0) {  // other answers are tried as they are
         if (!trustworthy(result)) continue;
-        starts = {with_first_modes(alignments_[k].state)};
+        starts = {with_first_modes(answers[k].state)};
         prepare(images, result);
       }
       for (const FitState<double>& start : starts) {
@@ -224,7 +214,7 @@ class BoneFitter {
         best = state_;
       }
     }
-    take(alignments_[best_alignment], result);
+    take(answers[best_alignment], result);
     state_ = std::move(best);
     prepare(images, result);
     return true;
@@ -316,12 +306,39 @@ class BoneFitter {
   BoundarySearcher searcher_;
   LevenbergMarquardt solver_;
   FitState<double> state_, trial_;
-  Points normals_;                     // of the bone at state_, in its frame
-  std::vector<Alignment> alignments_;  // different answers, best first
   Stopwatch watch_;
 };
 
 }  // namespace
+
+Alignments align_bone(const ShapeModel& model,
+                      const std::vector<View>& views,
+                      const std::vector<Readings>& readings,
+                      const std::optional<Rigid3<double>>& start,
+                      const FitOptions& options) {
+  options.check();
+  require(!views.empty(), "views must hold at least one view, found none");
+  require(readings.size() == views.size(), "readings must hold one entry per view");
+  ThreadPool pool(options.num_threads);
+  if (start) return {{match_from_start(model, views, readings, options, *start, pool)}, true};
+  return {align_from_features(model, views, readings, options, pool), false};
+}
+
+BoneFit fit_aligned(const ShapeModel& model,
+                    const std::vector<View>& views,
+                    const std::vector<XrayImage>& images,
+                    const Alignments& aligned,
+                    const std::vector<std::vector<ForeignRim>>& foreign,
+                    const FitOptions& options) {
+  options.check();
+  require(!views.empty(), "views must hold at least one view, found none");
+  require(images.size() == views.size(), "images must hold one entry per view");
+  require(!aligned.answers.empty() && aligned.answers.front().readings.size() == views.size(),
+          "the alignment must be one to these views");
+  require(foreign.empty() || foreign.size() == views.size(),
+          "foreign rims must hold one entry per view, or none");
+  return BoneFitter(model, views, foreign, options).fit(images, aligned);
+}
 
 BoneFit fit_bone(const ShapeModel& model,
                  const std::vector<View>& views,
@@ -330,13 +347,12 @@ BoneFit fit_bone(const ShapeModel& model,
                  const std::vector<std::vector<ForeignRim>>& foreign,
                  const std::optional<Rigid3<double>>& start,
                  const FitOptions& options) {
-  options.check();
-  require(!views.empty(), "views must hold at least one view, found none");
-  require(images.size() == views.size() && readings.size() == views.size(),
-          "images and readings must hold one entry per view");
-  require(foreign.empty() || foreign.size() == views.size(),
-          "foreign rims must hold one entry per view, or none");
-  return BoneFitter(model, views, foreign, options).fit(images, readings, start);
+  Stopwatch watch;
+  const Alignments aligned = align_bone(model, views, readings, start, options);
+  const double match_ms = watch.lap_ms();
+  BoneFit result = fit_aligned(model, views, images, aligned, foreign, options);
+  result.times.match_ms = match_ms;
+  return result;
 }
 
 }  // namespace osteoform

@@ -40,10 +40,32 @@ struct BoneFit {
   double boundary_found = 0.0;   ///< their share
   double match_quality = 0.0;
   double num_matched = 0.0;
+  double start_sd_mm = 0.0;  ///< of the start by its features, see StartPosterior; 0: it was given
   double cost = 0.0;
   int iterations = 0;
   StageTimes times;
 };
+
+/// Where features put a bone, or a start that was given with the features that go with it.
+struct Alignments {
+  std::vector<Alignment> answers;  ///< different ones, best first; at least one
+  bool from_start = false;         ///< the fit keeps to a start that was given
+};
+
+/// The first half of `fit_bone`: matches and aligns.
+Alignments align_bone(const ShapeModel& model,
+                      const std::vector<View>& views,
+                      const std::vector<Readings>& readings,
+                      const std::optional<Rigid3<double>>& start,
+                      const FitOptions& options);
+
+/// The second half of `fit_bone`: searches and solves from coarse to fine.
+BoneFit fit_aligned(const ShapeModel& model,
+                    const std::vector<View>& views,
+                    const std::vector<XrayImage>& images,
+                    const Alignments& aligned,
+                    const std::vector<std::vector<ForeignRim>>& foreign,
+                    const FitOptions& options);
 
 /// Fits one bone to its X-rays: match, align, then search and solve from coarse to fine.
 /// @param images    one per view

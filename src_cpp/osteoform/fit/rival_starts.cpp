@@ -34,19 +34,18 @@ Eigen::MatrixXd motion_metric(const ShapeModel& model,
 
 }  // namespace
 
-std::vector<FitState<double>> rival_starts(const ShapeModel& model,
-                                           FeatureTerm& features,
-                                           const PriorTerm& prior,
-                                           const std::vector<bool>& in_image,
-                                           const FitState<double>& state) {
-  std::vector<FitState<double>> rivals;
+StartPosterior start_posterior(const ShapeModel& model,
+                               FeatureTerm& features,
+                               const PriorTerm& prior,
+                               const std::vector<bool>& in_image,
+                               const FitState<double>& state) {
   NormalEquations sums;
   sums.reset(state.num_params());
   features.accumulate(state, sums);
   prior.accumulate(state, sums);
   sums.H.diagonal().array() += 1e-6;
   const Eigen::LLT<Eigen::MatrixXd> factor(sums.H);
-  if (factor.info() != Eigen::Success) return rivals;
+  if (factor.info() != Eigen::Success) return {};
 
   // With H = L L', p = L^-T e has the posterior's covariance for white e; its mean square motion is
   // e' (L^-1 A L^-T) e.
@@ -55,19 +54,26 @@ std::vector<FitState<double>> rival_starts(const ShapeModel& model,
   whitened.transposeInPlace();
   factor.matrixL().solveInPlace(whitened);
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(whitened);
-  const Eigen::Index size = whitened.rows();
-  for (int k = 0; k < std::min<int>(kMaxRivalDirections, static_cast<int>(size)); ++k) {
-    const double motion_mm = std::sqrt(std::max(0.0, solver.eigenvalues()[size - 1 - k]));
-    if (motion_mm * kRivalStep < kRivalMotion_mm) break;
-    Eigen::VectorXd step = solver.eigenvectors().col(size - 1 - k);
-    factor.matrixU().solveInPlace(step);
-    const double reach_mm = kRivalStep * motion_mm;
+  StartPosterior posterior;
+  posterior.motion_mm = solver.eigenvalues().reverse().cwiseMax(0.0).cwiseSqrt();
+  posterior.steps = solver.eigenvectors().rowwise().reverse();
+  factor.matrixU().solveInPlace(posterior.steps);
+  return posterior;
+}
+
+std::vector<FitState<double>> rival_starts(const StartPosterior& posterior,
+                                           const FitState<double>& state) {
+  std::vector<FitState<double>> rivals;
+  const auto size = static_cast<int>(posterior.motion_mm.size());
+  for (int k = 0; k < std::min(kMaxRivalDirections, size); ++k) {
+    const double reach_mm = kRivalStep * posterior.motion_mm[k];
+    if (reach_mm < kRivalMotion_mm) break;
     const int num_steps =
         std::clamp(static_cast<int>(std::ceil(reach_mm / kRivalSpacing_mm)), 1, kMaxRivalSteps);
     for (int n = 1; n <= num_steps; ++n) {
       for (const double sign : {1.0, -1.0}) {
         rivals.push_back(state);
-        rivals.back().step(sign * kRivalStep * n / num_steps * step);
+        rivals.back().step(sign * kRivalStep * n / num_steps * posterior.steps.col(k));
       }
     }
   }

@@ -1,0 +1,33 @@
+"""Parts of detections, and several of them as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteoform._types import Detection
+
+_OF_POINTS = ("points_px", "sigma_px", "class_probability")
+_OF_ELLIPSES = ("ellipse_ids", "ellipse_center_px", "ellipse_shape_px2", "ellipse_sigma_px")
+
+
+def only(
+    detection: Detection, *, points: NDArray[np.bool_], ellipses: NDArray[np.bool_]
+) -> Detection:
+    """The points (n,) and ellipses (m,) that are marked."""
+    kept: dict[str, Any] = {name: getattr(detection, name)[points] for name in _OF_POINTS}
+    kept |= {name: getattr(detection, name)[ellipses] for name in _OF_ELLIPSES}
+    return replace(detection, **kept)
+
+
+def joined(detections: Sequence[Detection]) -> Detection:
+    """All points and ellipses of one bone in one image; the box is the first one's."""
+    every: dict[str, Any] = {
+        name: np.concatenate([getattr(detection, name) for detection in detections])
+        for name in (*_OF_POINTS, *_OF_ELLIPSES)
+    }
+    return replace(detections[0], **every)

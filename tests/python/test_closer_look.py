@@ -1,0 +1,205 @@
+"""A closer look at joints: what is believed of it, and what it adds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from osteoform import FitOptions, _core, load_model
+from osteoform._closer_look import CloserLook, align_closely, believed
+from osteoform._detections import joined, only
+from osteoform._fit_bones import BoneFitter, core_features
+from osteoform._trial import Trial, simulate_trial, simulated_features
+from osteoform._types import Detection, Mesh, Reading, Side, XrayView
+from osteoform.modeling.features import standing_features
+
+MODEL = load_model(bone="femur").truncated(20)
+NAMES = list(MODEL.point_names)
+KNEE = [n for n, name in enumerate(NAMES) if "condyl" in name or "trochlea" in name]
+
+
+def seen_at(points_px: np.ndarray, names: Sequence[int], sigma_px: float) -> Detection:
+    """Points with certain names, no ellipses."""
+    return replace(
+        Detection.empty("femur", len(NAMES)),
+        points_px=points_px,
+        sigma_px=np.full(len(points_px), sigma_px),
+        class_probability=0.9 * np.eye(len(NAMES))[list(names)],
+    )
+
+
+def some_points(count: int) -> np.ndarray:
+    return np.stack([np.linspace(10.0, 200.0, count), np.linspace(50.0, 90.0, count)], 1)
+
+
+def test_a_look_that_agrees_is_believed_but_for_what_does_not():
+    at = some_points(8)
+    first = {"femur": seen_at(at, range(8), 4.0)}
+    moved = at + 2.0
+    moved[3] += 60.0
+    closer = seen_at(np.vstack([moved, [[5.0, 5.0]]]), [*range(8), 12], 1.0)
+    (kept,) = believed([{"femur": closer}], first)
+    names = kept["femur"].class_probability.argmax(axis=1).tolist()
+    assert names == [0, 1, 2, 4, 5, 6, 7, 12]
+    np.testing.assert_array_equal(kept["femur"].points_px[:3], moved[:3])
+
+
+def test_a_look_that_disagrees_is_not_believed():
+    at = some_points(8)
+    first = {"femur": seen_at(at, range(8), 4.0)}
+    upside_down = seen_at(at[::-1].copy(), range(8), 1.0)
+    assert believed([{"femur": upside_down}], first) == []
+    assert believed([], first) == []
+
+
+def test_of_several_turns_the_one_that_agrees_is_taken():
+    at = some_points(8)
+    first = {"femur": seen_at(at, range(8), 4.0)}
+    wrong, right = seen_at(at[::-1].copy(), range(8), 1.0), seen_at(at + 1.0, range(8), 1.0)
+    (kept,) = believed([{"femur": wrong}, {"femur": right}], first)
+    np.testing.assert_array_equal(kept["femur"].points_px, right.points_px)
+
+
+def test_few_shared_points_prove_nothing():
+    at = some_points(8)
+    first = {"femur": seen_at(at[:2], range(2), 4.0)}
+    assert believed([{"femur": seen_at(at, range(8), 1.0)}], first) == []
+
+
+def test_parts_of_a_detection_join_to_the_whole():
+    whole = seen_at(some_points(6), range(6), 2.0)
+    first = np.arange(6) < 4
+    none = np.zeros(0, np.bool_)
+    parts = [only(whole, points=marks, ellipses=none) for marks in (first, ~first)]
+    np.testing.assert_array_equal(joined(parts).points_px, whole.points_px)
+    np.testing.assert_array_equal(joined(parts).class_probability, whole.class_probability)
+
+
+class _Scripted:
+    """Sees the whole femur coarsely; of a part only the knee, finely. Notes what it was shown."""
+
+    def __init__(self, trial: Trial, detections: Sequence[Detection], whole_px: int) -> None:
+        self.fine = {v.name: d for v, d in zip(trial.views, detections, strict=True)}
+        self.origin = {v.name: v.pixels for v in trial.views}
+        self.whole_px, self.parts = whole_px, 0
+
+    def coarse(self, name: str, rng: np.random.Generator) -> Detection:
+        fine = self.fine[name]
+        noise = rng.normal(0.0, 6.0, fine.points_px.shape)
+        return replace(
+            fine, points_px=fine.points_px + noise, sigma_px=np.full(len(fine.points_px), 6.0)
+        )
+
+    def __call__(self, view: XrayView, *, side: Side, bones: Sequence[str]) -> Sequence[Reading]:
+        self.parts += 1
+        assert max(view.pixels.shape) < 0.6 * self.whole_px
+        fine = self.fine[view.name]
+        low = _corner_of(view.pixels, self.origin[view.name])
+        at = fine.points_px - low
+        size = np.array(view.pixels.shape[::-1])
+        marks = np.all((at > 0) & (at < size), axis=1)
+        part = only(replace(fine, points_px=at), points=marks, ellipses=fine.ellipse_ids < 0)
+        return [{"femur": part}]
+
+
+def _corner_of(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Where a part was cut from, (u, v)."""
+    rows, columns = np.nonzero(whole[: -len(part) + 1 or None] == part[0, 0])[0:2]
+    for v, u in zip(rows, columns, strict=True):
+        if np.array_equal(whole[v : v + part.shape[0], u : u + part.shape[1]], part):
+            return np.array([u, v], float)
+    raise AssertionError("this part is of no image")
+
+
+@pytest.fixture(scope="module")
+def trial() -> tuple[Trial, list[Detection]]:
+    rng = np.random.default_rng(4)
+    bone = Mesh(vertices=MODEL.instance(np.zeros(20)), faces=MODEL.faces)
+    trial = simulate_trial(bone, rng, geometry="cone", view_names=("ap", "lateral"))
+    definition = standing_features("femur", MODEL.mean, MODEL.faces)
+    return trial, simulated_features(definition, bone, trial, rng, side="right")
+
+
+def test_a_closer_look_betters_the_start(trial):
+    study, fine = trial
+    views, rng = study.views, np.random.default_rng(5)
+    detector = _Scripted(study, fine, max(views[0].pixels.shape))
+    first = [[{"femur": detector.coarse(view.name, rng)}] for view in views]
+    fitter = BoneFitter(
+        side="right", models={"femur": MODEL}, views=views, options=FitOptions(num_threads=1)
+    )
+    look = CloserLook(side="right", detector=detector, views=views, asked=[("femur",)] * 2)
+    coarse = fitter.align_all({"femur": (first, None)})["femur"]
+    closer = align_closely({"femur": (first, None)}, fitter, look)["femur"]
+    assert detector.parts >= 2
+    assert len(closer.detections[0].points_px) > len(coarse.detections[0].points_px)
+
+    def off(aligned) -> float:
+        pose = study.world_from_bone
+        true = MODEL.point_mean @ pose[:3, :3].T + pose[:3, 3]
+        found = np.stack(list(aligned.points().values()))
+        return float(np.linalg.norm(found - true, axis=1)[KNEE].mean())
+
+    assert off(closer) < 0.8 * off(coarse)
+
+
+def test_nobody_is_asked_about_bones_that_are_given(trial):
+    study, fine = trial
+
+    def never(*_: object, **__: object) -> Sequence[Reading]:
+        raise AssertionError("nobody should ask")
+
+    readings = [[{"femur": detection}] for detection in fine]
+    fitter = BoneFitter(
+        side="right", models={"femur": MODEL}, views=study.views, options=FitOptions(num_threads=1)
+    )
+    look = CloserLook(side="right", detector=never, views=study.views, asked=[(), ()])
+    assert set(align_closely({"femur": (readings, None)}, fitter, look)) == {"femur"}
+
+
+def test_the_two_halves_of_a_fit_are_the_fit(trial):
+    study, fine = trial
+    options = FitOptions(num_threads=1)
+    common = {
+        "model": MODEL.core("right"),
+        "views": [view.geometry for view in study.views],
+        "options": options,
+    }
+    images = {
+        "pixels": [view.pixels for view in study.views],
+        "polarities": [_core.Polarity.DARK_IS_DENSE] * 2,
+    }
+    readings = [[core_features(detection)] for detection in fine]
+    aligned = _core.align_bone(**common, readings=readings, start=None)
+    halves = _core.fit_aligned(**common, **images, aligned=aligned)
+    whole = _core.fit_bone(**common, **images, readings=readings, start=None)
+    np.testing.assert_array_equal(halves.vertices, whole.vertices)
+    assert halves.start_sd_mm == whole.start_sd_mm > 0.0
+    with pytest.raises(_core.InputError, match="alignment must be one to these views"):
+        _core.fit_aligned(
+            **(common | {"views": common["views"][:1]}),
+            pixels=images["pixels"][:1],
+            polarities=images["polarities"][:1],
+            aligned=aligned,
+        )
+
+
+def test_worse_features_leave_the_start_more_open(trial):
+    study, fine = trial
+
+    def sd(worse: float) -> float:
+        readings = [[core_features(replace(d, sigma_px=worse * d.sigma_px))] for d in fine]
+        return _core.fit_bone(
+            model=MODEL.core("right"),
+            views=[view.geometry for view in study.views],
+            pixels=[view.pixels for view in study.views],
+            polarities=[_core.Polarity.DARK_IS_DENSE] * 2,
+            readings=readings,
+            start=None,
+            options=FitOptions(iterations=0, num_threads=1),
+        ).start_sd_mm
+
+    assert 0.2 < sd(1.0) < sd(3.0) < 30.0
