@@ -19,9 +19,9 @@ _AGREE = 3.0  # standard deviations between two looks at the same feature
 _MIN_AGREEING = 4
 _RIM_SHARE = 0.08  # of the part, where nothing can be told apart
 _AGREEING_SHARE = 0.75
-# Per joint the feature points at its middle; the first of a bone that is there tells the place.
+# Per joint the feature points at its middle; the first of a bone that is there tells the place. Not
+# the hip: behind a trunk the network reads it better with all of the thigh.
 _MIDDLES: Mapping[str, Mapping[str, str]] = {
-    "hip": {"femur": "femoral_head_center"},
     "knee": {
         "femur": "intercondylar_notch",
         "tibia": "medial_spine",
