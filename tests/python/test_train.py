@@ -23,7 +23,7 @@ from osteoform.train.muon import orthogonal
 from osteoform.train.network import Channels, FeatureNet, Readout
 from osteoform.train.randomize import randomize, sample_warp
 from osteoform.train.scenes import MARGIN_PX, Truth, sample_scene
-from osteoform.train.thaw import load_exported, unfold
+from osteoform.train.thaw import load_exported, mean_network, unfold
 from osteoform.train.validate import BoneScore, DetectorScore, validate
 
 CHANNELS = Channels.of_contract()
@@ -133,14 +133,20 @@ def test_exported_network_agrees_with_pytorch(tmp_path):
     np.testing.assert_allclose(found[1].direction, read.direction[1], atol=1e-5)
 
 
-def test_exported_network_can_be_trained_further(tmp_path):
-    torch.manual_seed(1)
-    trained, images = FeatureNet(CHANNELS), torch.randn(8, 1, 64, 64)
-    for norm in (m for m in trained.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+def as_if_trained() -> FeatureNet:
+    """A network whose normalisations do something."""
+    net = FeatureNet(CHANNELS)
+    for norm in (m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)):
         torch.nn.init.uniform_(norm.weight, 0.5, 2.0)
         torch.nn.init.normal_(norm.bias)
         torch.nn.init.normal_(norm.running_mean, std=0.1)
         torch.nn.init.uniform_(norm.running_var, 0.2, 0.6)
+    return net
+
+
+def test_exported_network_can_be_trained_further(tmp_path):
+    torch.manual_seed(1)
+    trained, images = as_if_trained(), torch.randn(8, 1, 64, 64)
     path = tmp_path / "net.onnx"
     origin = "`train --steps 1`, then with --from its network `train --steps 2`"
     export_onnx(trained, path, calibration=Calibration(), origin=origin, seed=0)
@@ -153,6 +159,28 @@ def test_exported_network_can_be_trained_further(tmp_path):
     for got, tolerance in ((loaded, 1e-4), (unfolded, 1e-3), (in_training, 0.1)):
         assert (got.heat - want.heat).abs().max() < tolerance * want.heat.abs().max()
         assert (got.box - want.box).abs().max() < tolerance * want.box.abs().max()
+
+
+def test_a_mean_network_is_halfway_between_two(tmp_path):
+    torch.manual_seed(2)
+    paths = [tmp_path / "first.onnx", tmp_path / "second.onnx"]
+    nets = []
+    for path in paths:
+        export_onnx(as_if_trained(), path, calibration=Calibration(), origin="test", seed=0)
+        net = FeatureNet(CHANNELS)
+        load_exported(net, path)
+        nets.append(dict(net.named_parameters()))
+    mean = dict(mean_network(*paths).named_parameters())
+    for name, weight in mean.items():
+        want = 0.5 * (nets[0][name] + nets[1][name])
+        torch.testing.assert_close(weight, want)
+    images = torch.randn(2, 1, 64, 64)
+    with torch.no_grad():
+        same = FeatureNet(CHANNELS)
+        load_exported(same, paths[0])
+        want = same.eval()(images).heat
+        got = mean_network(paths[0], paths[0])(images).heat
+    torch.testing.assert_close(got, want)
 
 
 def test_muon_s_update_is_nearly_orthogonal():

@@ -62,6 +62,15 @@ def train(
             help="Begin with the weights of another run: its checkpoint.pt or its network (.onnx).",
         ),
     ] = None,
+    mean_with: Annotated[
+        Path | None,
+        typer.Option(
+            "--mean-with",
+            metavar="FILE",
+            help="Write the mean of the trained weights and those of this network (.onnx): of "
+            "the one of --from, as a rule.",
+        ),
+    ] = None,
     images: Annotated[
         int,
         typer.Option("--images", min=10, help="Images of held-out people to measure it on."),
@@ -74,6 +83,8 @@ def train(
     its uncertainties are calibrated. Give --minutes or --steps.
     """
     _check(data, work, out, minutes, steps, resume=resume, start_from=start_from)
+    if mean_with is not None and not mean_with.is_file():
+        raise InputError(f"--mean-with must be a network, found none at {mean_with}")
     from osteoform.train.loop import run_training
 
     with progress("training", 1000) as step:
@@ -98,7 +109,9 @@ def train(
         staged_file(out.with_suffix(".md")) as card_path,
         staged_file(out.with_suffix(".png")) as picture,
     ):
-        score = _export(report, path, card_path, picture, data=data, num_images=images)
+        score = _export(
+            report, path, card_path, picture, data=data, num_images=images, mean_with=mean_with
+        )
     values = {
         "training": {**asdict(report), "checkpoint": report.checkpoint.name},
         "score": asdict(score),
@@ -144,6 +157,7 @@ def _export(
     *,
     data: Path,
     num_images: int,
+    mean_with: Path | None,
 ) -> DetectorScore:
     """Write the network twice: to measure it, and with the calibration that came of it."""
     from osteoform._detect import OnnxDetector
@@ -151,11 +165,16 @@ def _export(
     from osteoform.train.export import Calibration, export_onnx
     from osteoform.train.loop import load_network
     from osteoform.train.pictures import draw_cases
+    from osteoform.train.thaw import mean_network
     from osteoform.train.validate import validate, validation_cases
 
     origin = ", then with --from its network ".join(f"`{run}`" for run in report.history)
     network = load_network(report.checkpoint)
     export_onnx(network, path, calibration=Calibration(), origin=origin, seed=report.seed)
+    if mean_with is not None:
+        network = mean_network(path, mean_with)
+        origin += "; the mean of its weights and those it began with (--mean-with)"
+        export_onnx(network, path, calibration=Calibration(), origin=origin, seed=report.seed)
     detector, seed = OnnxDetector(path), report.seed + _VALIDATION_SEED_OFFSET
     score = validate(detector, data=data, num_images=num_images, seed=seed)
     cases = list(validation_cases(data, _NUM_DRAWN, seed))

@@ -97,7 +97,7 @@ def expose(
     leak = 0.0 if rng.uniform() < 0.6 else rng.uniform(0.0, 0.1)
     intensity *= leak + (1 - leak) * _soft_edge(in_field, rng)
     intensity = _add_noise(_blur(intensity, rng), rng)
-    shown, dark_is_dense = _display(intensity, rng)
+    shown, dark_is_dense = _display(intensity, in_field, rng)
     return Exposure(pixels=shown, dark_is_dense=dark_is_dense, in_field=in_field)
 
 
@@ -139,8 +139,8 @@ def _add_scatter(intensity: F32, rng: Generator) -> F32:
 
 
 def _collimator(rng: Generator, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Open everywhere, in a disc or in a tilted rectangle."""
-    kind = rng.choice(["open", "disc", "rectangle"], p=[0.4, 0.35, 0.25])
+    """Open everywhere, in a disc, in a tilted rectangle or in an upright strip."""
+    kind = rng.choice(["open", "disc", "rectangle", "strip"], p=[0.37, 0.3, 0.23, 0.1])
     v, u = np.ogrid[: size[0], : size[1]]
     u, v = u - size[1] / 2 - rng.normal(0.0, 4.0), v - size[0] / 2 - rng.normal(0.0, 4.0)
     if kind == "open":
@@ -151,6 +151,8 @@ def _collimator(rng: Generator, size: tuple[int, int]) -> NDArray[np.bool_]:
     turn = rng.normal(0.0, 0.05)
     across, along = np.cos(turn) * u + np.sin(turn) * v, np.cos(turn) * v - np.sin(turn) * u
     half_u, half_v = (n / 2 * rng.uniform(0.75, 1.02) for n in (size[1], size[0]))
+    if kind == "strip":
+        half_u *= rng.uniform(0.45, 0.9)
     return np.asarray((np.abs(across) < half_u) & (np.abs(along) < half_v))
 
 
@@ -180,16 +182,19 @@ def _add_noise(intensity: F32, rng: Generator) -> F32:
     return noisy
 
 
-def _display(intensity: F32, rng: Generator) -> tuple[F32, bool]:
-    """Raw, or processed for reading; 8 bit or more. Returns grey values and dark_is_dense."""
+def _display(intensity: F32, in_field: NDArray[np.bool_], rng: Generator) -> tuple[F32, bool]:
+    """Raw, or processed for reading; 8 bit or more. Returns grey values and dark_is_dense.
+
+    Films are exposed, and windows set, for what lies behind the bones, not for the air beside.
+    """
+    dim, air = np.maximum(np.percentile(intensity[in_field], (30, 99)), 1e-6)
     if rng.uniform() < 0.55:
-        low, high = np.percentile(intensity, (30, 99))
-        gain = 1 / (low + (high - low) * rng.uniform(0.1, 1.2) + 1e-6)
-        shown = np.clip(intensity * gain, 0.0, 1.0) ** np.float32(np.exp(rng.normal(0.0, 0.25)))
+        white = np.exp(rng.uniform(np.log(1.3 * dim), np.log(1.2 * air + 0.1 * dim)))
+        shown = np.clip(intensity / white, 0.0, 1.0) ** np.float32(np.exp(rng.normal(0.0, 0.25)))
         dark_is_dense = rng.uniform() < 0.85
         shown = shown if dark_is_dense else 1.0 - shown
     else:
-        shown = -np.log(intensity + np.float32(rng.uniform(0.002, 0.05)) * intensity.max())
+        shown = -np.log(intensity + np.float32(dim * np.exp(rng.uniform(-3.0, 0.7))))
         low, high = np.percentile(shown, (rng.uniform(0, 8), rng.uniform(96, 100)))
         shown = np.clip((shown - low) / (high - low + 1e-6), 0.0, 1.0)
         shown = shown ** np.float32(np.exp(rng.normal(0.0, 0.3)))

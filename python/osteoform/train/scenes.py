@@ -21,7 +21,7 @@ MARGIN_PX = 24
 OUTLINE_STEP = 4
 
 _SITES = ("knee", "femur", "hip", "ankle", "shank", "leg", "patella")
-_SITE_SHARE = (0.38, 0.17, 0.08, 0.08, 0.12, 0.09, 0.08)
+_SITE_SHARE = (0.3, 0.13, 0.17, 0.15, 0.1, 0.08, 0.07)
 _FIELD_MM = {
     "knee": (180.0, 350.0),
     "femur": (440.0, 600.0),

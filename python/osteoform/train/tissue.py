@@ -52,7 +52,7 @@ def soft_tissue(atlas: LegAtlas, leg: Leg, rng: Generator, *, with_trunk: bool) 
     limb = tube(center + rear * -back[:, None], side, rear, radius * flat, radius / flat)
     if not with_trunk:
         return [limb]
-    trunk = ellipsoid(head + [95.0, 10.0, 90.0], rng.uniform(0.85, 1.3) * _TRUNK_MM)
+    trunk = ellipsoid(head + [95.0, 10.0, 90.0], rng.uniform(0.8, 1.1) * _TRUNK_MM)
     return [limb, trunk]
 
 
