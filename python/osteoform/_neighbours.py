@@ -93,15 +93,25 @@ def lost_bones(
 def misplaced_bones(
     found: Mapping[str, BoneReconstruction], models: Mapping[str, ShapeModel], *, side: Side
 ) -> tuple[str, ...]:
-    """The less credible of any two bones that cannot be one leg's."""
+    """Of any two bones that cannot be one leg's the one that must be wrong.
+
+    That is the one for which no other neighbour vouches, or else the less credible.
+    """
     there = {b: r for b, r in found.items() if r.status is not FitStatus.NOT_FOUND}
-    misplaced = []
-    for bone, joint in joints().items():
-        pair = [name for name in (bone, joint.parent) if name in there and name not in misplaced]
-        if len(pair) == 2 and not _plausible(joint, there, models, side):
-            misplaced.append(
-                min(pair, key=lambda name: (credibility(there[name]), there[name].confidence))
-            )
+    fits = {
+        (joint.parent, bone): _plausible(joint, there, models, side)
+        for bone, joint in joints().items()
+        if bone in there and joint.parent in there
+    }
+
+    def trust(bone: str) -> tuple[bool, float, float]:
+        vouched = any(fits[pair] for pair in fits if bone in pair)
+        return vouched, credibility(there[bone]), there[bone].confidence
+
+    misplaced: list[str] = []
+    for pair, plausible in fits.items():
+        if not plausible and not set(pair) & set(misplaced):
+            misplaced.append(min(reversed(pair), key=trust))
     return tuple(misplaced)
 
 
