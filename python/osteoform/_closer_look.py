@@ -65,25 +65,24 @@ class CloserLook:
         The first look's features stay: the doubly stochastic assignment shares a feature of the
         model out among all that claim to be it, each by how sure it is.
         """
-        closer = [self._look(index, readings, aligned) for index in range(len(self.views))]
+        closer = [self._look(index, aligned) for index in range(len(self.views))]
         changed: dict[str, Readings] = {}
         for bone in aligned:
             more = [[part[bone] for part in parts if shows(part, bone)] for parts in closer]
             if any(more):
-                taken = [_taken(bone, index, readings, aligned) for index in range(len(more))]
                 changed[bone] = [
                     [{bone: joined([first, *parts])} if r[bone] is first else r for r in of_view]
-                    for of_view, first, parts in zip(readings[bone], taken, more, strict=True)
+                    for of_view, first, parts in zip(
+                        readings[bone], aligned[bone].detections, more, strict=True
+                    )
                 ]
         return changed
 
-    def _look(
-        self, index: int, readings: Mapping[str, Readings], aligned: Mapping[str, AlignedBone]
-    ) -> list[Reading]:
+    def _look(self, index: int, aligned: Mapping[str, AlignedBone]) -> list[Reading]:
         """What is believed of a look at each joint that a view shows."""
         view = self.views[index]
         bones = tuple(self.asked[index])
-        first = {bone: _taken(bone, index, readings, aligned) for bone in aligned}
+        first = {bone: placed.detections[index] for bone, placed in aligned.items()}
         looks: list[Reading] = []
         for middles in _MIDDLES.values() if bones else ():
             there = [bone for bone in middles if shows(first, bone)]
@@ -148,14 +147,6 @@ class _Agreement:
             agrees=agrees,
             kept=only(seen, points=agrees, ellipses=~(ellipses_off > _AGREE)),
         )
-
-
-def _taken(
-    bone: str, index: int, readings: Mapping[str, Readings], aligned: Mapping[str, AlignedBone]
-) -> Detection:
-    """What alignment took of a view; nothing can be aligned to a bone that no view shows."""
-    detections = aligned[bone].detections
-    return detections[index] if detections else readings[bone][index][0][bone]
 
 
 def _inside(

@@ -53,8 +53,8 @@ class AlignedBone:
 
     @property
     def detections(self) -> tuple[Detection, ...]:
-        """What was taken of each view; nothing where nothing was seen of the bone."""
-        taken = zip(self.readings, self.answers.readings, strict=False)
+        """What was taken of each view."""
+        taken = zip(self.readings, self.answers.readings, strict=True)
         return tuple(of_view[index][self.model.bone] for of_view, index in taken)
 
     def points(self) -> dict[str, F64]:

@@ -82,9 +82,9 @@ def train(
     The people in the package's split never enter it; on them the finished network is measured and
     its uncertainties are calibrated. Give --minutes or --steps.
     """
-    _check(data, work, out, minutes, steps, resume=resume, start_from=start_from)
-    if mean_with is not None and not mean_with.is_file():
-        raise InputError(f"--mean-with must be a network, found none at {mean_with}")
+    _check(
+        data, work, out, minutes, steps, resume=resume, start_from=start_from, mean_with=mean_with
+    )
     from osteoform.train.loop import run_training
 
     with progress("training", 1000) as step:
@@ -129,6 +129,7 @@ def _check(
     *,
     resume: bool,
     start_from: Path | None,
+    mean_with: Path | None,
 ) -> None:
     missing = [name for name in ("torch", "onnx") if find_spec(name) is None]
     if missing:
@@ -143,6 +144,8 @@ def _check(
         raise InputError(f"--resume needs {work / 'checkpoint.pt'}, found none")
     if start_from is not None and not start_from.is_file():
         raise InputError(f"--from must be a checkpoint or a network, found none at {start_from}")
+    if mean_with is not None and not mean_with.is_file():
+        raise InputError(f"--mean-with must be a network, found none at {mean_with}")
     if resume and start_from is not None:
         raise InputError("give either --resume or --from")
     check_folder(work)
