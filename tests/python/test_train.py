@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from osteoform._errors import InputError
 from osteoform._rotation import rotation
 from osteoform._split import held_out
 from osteoform.train.attitude_score import AttitudeScore, score_attitudes
 from osteoform.train.card import card
 from osteoform.train.confusion import fit_confusion, true_names
-from osteoform.train.dataset import Batch, BatchStream, PoolPlan, ScenePool, describe
+from osteoform.train.dataset import (
+    Batch,
+    BatchStream,
+    PoolPlan,
+    ScenePool,
+    create_pool,
+    describe,
+    render_pool,
+)
 from osteoform.train.export import Calibration, export_onnx, metadata
 from osteoform.train.legs import load_atlas, sample_leg
 from osteoform.train.loop import TrainingReport, learn_batch, new_optimizers
@@ -25,6 +35,8 @@ from osteoform.train.randomize import randomize, sample_warp
 from osteoform.train.scenes import MARGIN_PX, Truth, sample_scene
 from osteoform.train.thaw import load_exported, mean_network, unfold
 from osteoform.train.validate import BoneScore, DetectorScore, validate
+from osteoform.train.vary import varied_again, vary
+from osteoform.train.workshop import open_workshop
 
 CHANNELS = Channels.of_contract()
 
@@ -110,6 +122,87 @@ def test_warp_carries_image_and_truth_alike():
     np.testing.assert_allclose(told["boxes"][0, :2], told["points"].min(0), atol=1e-4)
 
 
+def lit_batch() -> Batch:
+    """Images dark but for one bright spot each, which all points, ellipses and boxes are about."""
+    batch = random_batch(4)
+    at = torch.tensor([[20.0, 44.0], [30.0, 30.0], [40.0, 24.0], [33.0, 41.0]])
+    v, u = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    away = (u - at[:, 0, None, None]).square() + (v - at[:, 1, None, None]).square()
+    around = torch.cat([at - 8, at + 8], 1)
+    return replace(
+        batch,
+        images=(0.1 + 40 * torch.exp(-away / 8))[:, None],
+        points=at[:, None].expand_as(batch.points).clone(),
+        visible=torch.ones_like(batch.visible),
+        roots=torch.ones_like(batch.roots),
+        boxes=around[:, None].expand_as(batch.boxes).clone(),
+    )
+
+
+def test_what_is_varied_keeps_its_truth():
+    batch, rng = lit_batch(), torch.Generator().manual_seed(4)
+    moved = 0.0
+    for _ in range(20):
+        told = vary(batch, rng)
+        shown = told.visible[:, 0] > 0
+        for image, point in zip(told.images[shown, 0], told.points[shown, 0], strict=True):
+            if image.max() > 28:  # else a patch hides the spot, or its middle
+                v, u = divmod(int(image.argmax()), 64)
+                np.testing.assert_allclose([u, v], point, atol=1.0)
+        middle = told.boxes[:, 0].unflatten(1, (2, 2)).mean(1)
+        size = told.boxes[:, 0, 2:] - told.boxes[:, 0, :2]
+        whole = ((told.boxes[:, 0] > 0) & (told.boxes[:, 0] < 63)).all(1)
+        torch.testing.assert_close(middle[whole], told.points[whole, 0])
+        torch.testing.assert_close(size[whole, 0], 16 * told.roots[whole, 0, 0])
+        moved = max(moved, float((told.points - batch.points).abs().max()))
+    assert moved > 10
+
+
+def test_what_leaves_the_image_is_not_in_view():
+    batch, rng = lit_batch(), torch.Generator().manual_seed(5)
+    batch = replace(batch, points=torch.full_like(batch.points, 63.0))
+    told = [vary(batch, rng) for _ in range(10)]
+    outside = torch.cat([(b.points > 63.5).any(2) for b in told])
+    assert 0 < outside.sum() < outside.numel()
+    assert (torch.cat([b.visible for b in told])[outside] == 0).all()
+
+
+def test_every_batch_comes_once_as_it_is_and_others_again():
+    fresh = [replace(random_batch(), points=torch.full((2, 1, 2), float(i))) for i in range(6)]
+    cpu = torch.device("cpu")
+    came = list(varied_again(fresh, repeats=3, device=cpu, seed=0))
+    assert len(came) == 18
+    assert [b.points[0, 0, 0] for b in came[::3]] == list(range(6))
+    torch.testing.assert_close(came[3].images, fresh[1].images)
+    assert not torch.equal(came[1].images, fresh[0].images)
+    assert len(list(varied_again(fresh, repeats=1, device=cpu, seed=0))) == 6
+
+
+def test_a_workshop_shares_out_its_processes():
+    assert open_workshop("cpu", threads=2, workers=None).options == "--threads 2"
+    shop = replace(
+        open_workshop("cpu", threads=1, workers=15), device=torch.device("cuda"), repeats=5
+    )
+    assert (shop.renderers, shop.makers) == (4, 11)
+    assert shop.options == "--threads 1 --device cuda --workers 15"
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="found none"):
+            open_workshop("cuda", threads=1, workers=None)
+
+
+def test_several_renderers_make_one_pool(shared_data, tmp_path):
+    bones = shared_data / "bones" / "llp26"
+    plan = PoolPlan(bones=bones, people=(0, 1), num_scenes=5, seed=3)
+    for name, shares in (("one", 1), ("two", 2)):
+        create_pool(tmp_path / name, plan)
+        for first in range(shares):
+            render_pool(tmp_path / name, plan, slice(first, None, shares))
+    one, two = (ScenePool(tmp_path / name, plan) for name in ("one", "two"))
+    for k in range(4):
+        np.testing.assert_array_equal(one.layers(k), two.layers(k))
+        np.testing.assert_array_equal(one.truth(k, 0).points_px, two.truth(k, 0).points_px)
+
+
 def test_exported_network_agrees_with_pytorch(tmp_path):
     pytest.importorskip("onnx")
     from osteoform._detect import OnnxDetector
@@ -156,7 +249,8 @@ def test_exported_network_can_be_trained_further(tmp_path):
         want, loaded = trained.eval()(images), net.eval()(images)
         unfold(net, [images])
         unfolded, in_training = net.eval()(images), net.train()(images)
-    for got, tolerance in ((loaded, 1e-4), (unfolded, 1e-3), (in_training, 0.1)):
+    # Files hold halves: eleven bits.
+    for got, tolerance in ((loaded, 2e-3), (unfolded, 2e-3), (in_training, 0.1)):
         assert (got.heat - want.heat).abs().max() < tolerance * want.heat.abs().max()
         assert (got.box - want.box).abs().max() < tolerance * want.box.abs().max()
 
@@ -291,6 +385,7 @@ def test_card_states_what_was_measured(tmp_path):
     report = TrainingReport(
         steps=10,
         images_seen=160,
+        images_made=80,
         minutes=1.0,
         seed=0,
         threads=1,
@@ -303,7 +398,7 @@ def test_card_states_what_was_measured(tmp_path):
     text = card(report, score, "`osteoform train`, seed 0")
     assert "| femur | 10 | 1.23 | 2.5 | 7.0 | 90 % | 1 % | 0.80 | - |" in text
     assert "Measured on 123 simulated" in text
-    assert "160 images in 10 steps" in text
+    assert "160 images, 80 of them made anew and the rest varied, in 10 steps" in text
     assert "quarter turn is right in 97.0 %" in text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 
 _VALIDATION_SEED_OFFSET = 1_000_003
 _NUM_DRAWN = 16
+
+
+class DeviceName(StrEnum):
+    """Where a network learns."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
 
 
 def train(
@@ -51,6 +59,18 @@ def train(
     ] = None,
     seed: SeedOption = 0,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of PyTorch.")] = 2,
+    device: Annotated[
+        DeviceName | None,
+        typer.Option("--device", help="Where to learn; by itself on a GPU where there is one."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            min=2,
+            help="Processes that make the images: 3, and beside a GPU all processors but one.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint in --work.")
     ] = False,
@@ -86,7 +106,9 @@ def train(
         data, work, out, minutes, steps, resume=resume, start_from=start_from, mean_with=mean_with
     )
     from osteoform.train.loop import run_training
+    from osteoform.train.workshop import open_workshop
 
+    workshop = open_workshop(device, threads=threads, workers=workers)
     with progress("training", 1000) as step:
 
         def show(share: float, line: str) -> None:
@@ -95,10 +117,10 @@ def train(
         report = run_training(
             data=data,
             out=work,
+            workshop=workshop,
             minutes=minutes,
             steps=steps,
             seed=seed,
-            threads=threads,
             resume=resume,
             start_from=start_from,
             progress=show,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from osteoform._split import held_out
-from osteoform.train.loop import BATCH_SIZE, TrainingReport
+from osteoform.train.loop import TrainingReport
 from osteoform.train.validate import DetectorScore
 
 _CARD = """# Detector network
@@ -12,7 +12,8 @@ Finds femur, tibia, fibula and patella in X-rays: a box, feature points and feat
 Trained on simulated X-rays only; no real X-ray was ever shown to it.
 
 - Made by: {origin}
-- Seen in training: {images} images in {steps} steps of {batch}, {minutes:.0f} minutes, {precision} precision
+- Seen in training: {images} images, {made} of them made anew and the rest varied, in {steps} steps,
+  {minutes:.0f} minutes, {precision} precision
 - Bones: LLP26 (MPL-2.0), mixed, deformed, scaled 0.88-1.15, knee bent 0-110 degrees;
   people {people}
 - Held out, never trained on: people {held_out} (`split.toml`)
@@ -69,7 +70,7 @@ def card(report: TrainingReport, score: DetectorScore, origin: str) -> str:
         origin=origin,
         images=report.images_seen,
         steps=report.steps,
-        batch=BATCH_SIZE,
+        made=report.images_made,
         minutes=report.minutes,
         precision=report.precision,
         people=", ".join(map(str, report.people)),

@@ -74,6 +74,10 @@ class Batch:
     direction: Tensor
     upright: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        return Batch(**{n: v.to(device, non_blocking=True) for n, v in vars(self).items()})
+
 
 class ScenePool:
     """Scenes in memory-mapped files, in the order in which they were rendered."""
@@ -128,16 +132,23 @@ class ScenePool:
         return self.folder / f"truth_{shape_index}_{index:06d}.npz"
 
 
-def render_pool(folder: Path, plan: PoolPlan) -> None:
-    """Render every missing scene of the plan, all shapes in step."""
+def create_pool(folder: Path, plan: PoolPlan) -> None:
+    """Make the files of a pool where there are none yet."""
     folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "layers_0.f16").exists():
+        pool = ScenePool(folder, plan, "w+")
+        for k in range(len(SHAPES)):
+            pool.layers(k)
+
+
+def render_pool(folder: Path, plan: PoolPlan, share: slice = slice(None)) -> None:
+    """Render every missing scene of the plan, all shapes in step; `share` of them by this process."""
     atlas = load_atlas(plan.bones, plan.people)
-    fresh = not (folder / "layers_0.f16").exists()
-    pool = ScenePool(folder, plan, "w+" if fresh else "r+")
+    pool = ScenePool(folder, plan, "r+")
     counts = [plan.count(k) for k in range(len(SHAPES))]
     order = sorted((i / counts[k], k, i) for k in range(len(SHAPES)) for i in range(counts[k]))
     parent = multiprocessing.parent_process()
-    for _, k, i in order:
+    for _, k, i in order[share]:
         if parent is not None and not parent.is_alive():
             return
         if not pool.has(k, i):
@@ -214,8 +225,9 @@ class BatchStream(Dataset[Batch]):
     def _pick_scene(self, rng: Generator, source: int, batch: int) -> int:
         ready = (_FIRST_SCENES + self.scenes_per_batch * batch) * _POOL_SHARE[source]
         limit = min(self.plan.count(source), max(1, int(ready)))
-        self._scenes.wait_for(source, limit - 1)
-        return int(rng.integers(limit))
+        scene = int(rng.integers(limit))
+        self._scenes.wait_for(source, scene)
+        return scene
 
     @property
     def _scenes(self) -> ScenePool:

@@ -5,28 +5,26 @@ from __future__ import annotations
 import math
 import multiprocessing
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from osteoform._split import learned_from
-from osteoform.train.dataset import Batch, BatchStream, PoolPlan, render_pool
+from osteoform.train.dataset import Batch, BatchStream, PoolPlan, create_pool, render_pool
 from osteoform.train.losses import losses
 from osteoform.train.muon import Muon
 from osteoform.train.network import Channels, FeatureNet
 from osteoform.train.thaw import load_exported, unfold
+from osteoform.train.vary import varied_again
+from osteoform.train.workshop import Workshop
 
-BATCH_SIZE = 16
-
-_NUM_SCENES = 14000
-_SCENES_PER_BATCH = 4.0
 _ADAM_RATE = 2e-3
 _MUON_RATE = 0.02
 _MUON_MOMENTUM = 0.95
@@ -36,8 +34,8 @@ _LAST_RATE = 0.01
 _RESTART_RATE = 0.2
 _MEAN_DECAY = 0.999
 _SAVE_EVERY_S = 120.0
-_WORKERS = 2
 _UNFOLD_BATCHES = 24
+_PROGRESS = ("step", "images_seen", "images_made", "elapsed_s", "precision")
 _COMMAND = "osteoform train --data LLP26"
 
 Progress = Callable[[float, str], None]
@@ -49,11 +47,13 @@ class TrainingReport:
     """What a training run did.
 
     `losses` are running means at the end; `history` lists the commands of the runs whose weights
-    this one began with, the first one first, and its own.
+    this one began with, the first one first, and its own. `images_seen` counts an image as often
+    as it was used, `images_made` once.
     """
 
     steps: int
     images_seen: int
+    images_made: int
     minutes: float
     seed: int
     threads: int
@@ -72,7 +72,10 @@ class _Run:
     mean: FeatureNet
     optimizers: Optimizers
     step: int = 0
+    images_seen: int = 0
+    images_made: int = 0
     elapsed_s: float = 0.0
+    precision: str = ""
     history: tuple[str, ...] = ()
 
     def save(self, path: Path) -> None:
@@ -80,22 +83,29 @@ class _Run:
             "net": self.net.state_dict(),
             "mean": self.mean.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "step": self.step,
-            "elapsed_s": self.elapsed_s,
             "history": list(self.history),
+            **{name: getattr(self, name) for name in _PROGRESS},
         }
         part = path.with_suffix(".part")
         torch.save(state, part)
         part.rename(path)
 
     def load(self, path: Path) -> None:
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location="cpu")
         self.net.load_state_dict(state["net"])
         self.mean.load_state_dict(state["mean"])
         for optimizer, stored in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(stored)
-        self.step, self.elapsed_s = state["step"], state["elapsed_s"]
+        for name in _PROGRESS:
+            setattr(self, name, state[name])
         self.history = tuple(state["history"])
+
+    def move_to(self, device: torch.device) -> None:
+        """Go on on another device."""
+        self.net.to(device)
+        self.mean.to(device)
+        for optimizer in self.optimizers:  # moves its state to where its weights are
+            optimizer.load_state_dict(optimizer.state_dict())
 
     def begin_with(self, path: Path, batches: Iterable[Batch]) -> None:
         """Take the weights of another run; steps and rates start anew.
@@ -106,7 +116,7 @@ class _Run:
             self.history = load_exported(self.net, path)
             unfold(self.net, (batch.images for batch in batches))
         else:
-            state = torch.load(path, weights_only=True)
+            state = torch.load(path, weights_only=True, map_location="cpu")
             self.net.load_state_dict(state["mean"])
             self.history = tuple(state["history"])
         self.mean.load_state_dict(self.net.state_dict())
@@ -116,10 +126,10 @@ def run_training(
     *,
     data: Path,
     out: Path,
+    workshop: Workshop,
     minutes: float | None = None,
     steps: int | None = None,
     seed: int = 0,
-    threads: int = 2,
     resume: bool = False,
     start_from: Path | None = None,
     progress: Progress | None = None,
@@ -132,11 +142,11 @@ def run_training(
         Folder with `*_left_<bone>.npz`: legs in correspondence.
     out
         Where scenes and `checkpoint.pt` go.
+    workshop
+        With what.
     minutes, steps
         When to stop; exactly one. The same steps, seed and threads give the same network on
-        processors that both have bfloat16 or both have not.
-    threads
-        Threads of PyTorch; rendering and image making have three processes of their own.
+        processors that both have bfloat16 or both have not; on a GPU it depends on the last bits.
     resume
         Go on from `checkpoint.pt`; `minutes` and `steps` count from the very start.
     start_from
@@ -147,21 +157,19 @@ def run_training(
     if (minutes is None) == (steps is None):
         raise ValueError("give either minutes or steps")
     torch.manual_seed(seed)
-    torch.set_num_threads(threads)
+    torch.set_num_threads(workshop.threads)
     people = learned_from()
-    plan = PoolPlan(bones=data, people=people, num_scenes=_NUM_SCENES, seed=seed)
+    plan = PoolPlan(bones=data, people=people, num_scenes=workshop.num_scenes, seed=seed)
     run = _new_run()
     checkpoint = out / "checkpoint.pt"
     stream = BatchStream(
         out / "scenes",
         plan,
-        batch_size=BATCH_SIZE,
+        batch_size=workshop.batch_size,
         seed=seed,
-        scenes_per_batch=_SCENES_PER_BATCH,
+        scenes_per_batch=workshop.batch_size / workshop.images_per_scene,
     )
-    context = multiprocessing.get_context("spawn")
-    renderer = context.Process(target=render_pool, args=(out / "scenes", plan), daemon=True)
-    renderer.start()
+    renderers = _start_renderers(out / "scenes", plan, workshop.renderers)
     try:
         if start_from is not None:
             run.begin_with(start_from, (stream[index] for index in range(_UNFOLD_BATCHES)))
@@ -169,18 +177,22 @@ def run_training(
             run.load(checkpoint)
         else:
             length = f"--steps {steps}" if steps else f"--minutes {minutes:g}"
-            run.history += (f"{_COMMAND} {length} --seed {seed} --threads {threads}",)
-        means = _learn(run, out, stream, minutes, steps, progress)
+            run.precision = "bfloat16" if workshop.half_precision else "single"
+            run.history += (f"{_COMMAND} {length} --seed {seed} {workshop.options}",)
+        run.move_to(workshop.device)
+        means = _learn(run, out, stream, workshop, minutes, steps, progress)
     finally:
-        renderer.terminate()
+        for renderer in renderers:
+            renderer.terminate()
     run.save(checkpoint)
     return TrainingReport(
         steps=run.step,
-        images_seen=run.step * BATCH_SIZE,
+        images_seen=run.images_seen,
+        images_made=run.images_made,
         minutes=run.elapsed_s / 60,
         seed=seed,
-        threads=threads,
-        precision="bfloat16" if half_precision() else "single",
+        threads=workshop.threads,
+        precision=run.precision,
         people=people,
         losses=means,
         history=run.history,
@@ -196,12 +208,17 @@ def load_network(checkpoint: Path) -> FeatureNet:
 
 
 def learn_batch(
-    net: FeatureNet, optimizers: Optimizers, batch: Batch, channels: Channels
-) -> dict[str, float]:
+    net: FeatureNet,
+    optimizers: Optimizers,
+    batch: Batch,
+    channels: Channels,
+    *,
+    half_precision: bool = False,
+) -> dict[str, Tensor]:
     """One step downhill; returns the losses before it."""
     net.train()
     images = batch.images.contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16, enabled=half_precision()):
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=half_precision):
         readout = net(images)
     found = losses(readout, batch, channels.ellipse_heat)
     net.zero_grad(set_to_none=True)
@@ -209,14 +226,7 @@ def learn_batch(
     nn.utils.clip_grad_norm_(net.parameters(), 5.0)
     for optimizer in optimizers:
         optimizer.step()
-    return {name: float(value.detach()) for name, value in vars(found).items()}
-
-
-@cache
-def half_precision() -> bool:
-    """Whether this processor multiplies bfloat16 itself; where it does not, it is ten times slower."""
-    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(known.get("amx_bf16") or known.get("avx512_bf16"))
+    return {name: value.detach() for name, value in vars(found).items()}
 
 
 def new_optimizers(net: FeatureNet) -> Optimizers:
@@ -237,47 +247,69 @@ def _new_run() -> _Run:
     return _Run(net=net, mean=deepcopy(net), optimizers=new_optimizers(net))
 
 
+def _start_renderers(folder: Path, plan: PoolPlan, count: int) -> list[SpawnProcess]:
+    create_pool(folder, plan)
+    context = multiprocessing.get_context("spawn")
+    shares = [slice(first, None, count) for first in range(count)]
+    renderers = [
+        context.Process(target=render_pool, args=(folder, plan, share), daemon=True)
+        for share in shares
+    ]
+    for renderer in renderers:
+        renderer.start()
+    return renderers
+
+
 def _learn(
     run: _Run,
     out: Path,
     stream: BatchStream,
+    workshop: Workshop,
     minutes: float | None,
     steps: int | None,
     progress: Progress | None,
 ) -> dict[str, float]:
     channels = Channels.of_contract()
-    batches = iter(
-        DataLoader(
-            stream,
-            batch_size=None,
-            sampler=range(run.step, steps or len(stream)),
-            num_workers=_WORKERS,
-            prefetch_factor=4,
-            collate_fn=_as_is,
-            worker_init_fn=_one_thread,
-            multiprocessing_context="spawn",
-        )
-    )
+    batches = _batches(stream, workshop, run.step)
     before, start, saved = run.elapsed_s, time.monotonic(), time.monotonic()
-    means: dict[str, float] = {}
+    means: dict[str, Tensor] = {}
     while True:
         run.elapsed_s = before + time.monotonic() - start
         done = run.step / steps if steps else run.elapsed_s / (60 * (minutes or 1))
         if done >= 1:
-            return means
+            return {name: float(value) for name, value in means.items()}
         for optimizer, peak in zip(run.optimizers, (_MUON_RATE, _ADAM_RATE), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = peak * _rate(done) * (1.0 if len(run.history) == 1 else _RESTART_RATE)
-        found = learn_batch(run.net, run.optimizers, next(batches), channels)
+        batch, half = next(batches), workshop.half_precision
+        found = learn_batch(run.net, run.optimizers, batch, channels, half_precision=half)
+        run.images_seen += len(batch.images)
+        run.images_made += len(batch.images) * (run.step % workshop.repeats == 0)
         run.step += 1
         _average(run)
-        means = {n: 0.98 * means.get(n, v) + 0.02 * v for n, v in found.items()}
+        means = {n: torch.lerp(v, means.get(n, v), 0.98) for n, v in found.items()}
         if progress and run.step % 20 == 0:
-            line = " ".join(f"{name} {value:.3f}" for name, value in means.items())
+            line = " ".join(f"{name} {float(value):.3f}" for name, value in means.items())
             progress(done, f"step {run.step}: {line}")
         if time.monotonic() - saved > _SAVE_EVERY_S:
             run.save(out / "checkpoint.pt")
             saved = time.monotonic()
+
+
+def _batches(stream: BatchStream, workshop: Workshop, step: int) -> Iterator[Batch]:
+    """The batches of a run from `step` on, on its device."""
+    first = step // workshop.repeats
+    made = DataLoader(
+        stream,
+        batch_size=None,
+        sampler=range(first, len(stream)),
+        num_workers=workshop.makers,
+        prefetch_factor=4,
+        collate_fn=_as_is,
+        worker_init_fn=_one_thread,
+        multiprocessing_context="spawn",
+    )
+    return varied_again(made, repeats=workshop.repeats, device=workshop.device, seed=first)
 
 
 def _rate(done: float) -> float:

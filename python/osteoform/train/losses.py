@@ -91,7 +91,7 @@ def _shape_loss(
 def _line_targets(at_px: Tensor, num_cells: int) -> Tensor:
     """Gaussian (B, P, num_cells) about positions (B, P), summing to 1."""
     at = (at_px + 0.5) / STRIDE - 0.5
-    distance = (torch.arange(num_cells) - at[..., None]) / HEAT_SIGMA_CELLS
+    distance = (torch.arange(num_cells, device=at.device) - at[..., None]) / HEAT_SIGMA_CELLS
     return torch.softmax(-0.5 * distance**2, 2)
 
 

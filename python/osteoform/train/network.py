@@ -14,9 +14,11 @@ from osteoform.modeling.features import FEATURES
 
 STRIDE = 4
 LENGTH_UNIT_PX = 32.0
-_WIDTHS = (16, 32, 48, 64, 80, 96)
-_LAST_WIDTH = 64
+# Most weights stand where the image is small and they cost little: they know where bones can be.
+_WIDTHS = (16, 24, 48, 80, 112, 144)
+_LAST_WIDTH = 56
 _BOX_LEVEL = 3
+_DOUBLED_LEVELS = (3, 4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,7 @@ class FeatureNet(nn.Module):
         )
         # The last stage is wide: one linear map makes all the heatmaps of it.
         self.up = nn.ModuleList(
-            _convolution(widths[i] + widths[i + 1], _LAST_WIDTH if i == 1 else widths[i])
+            _decoder(widths[i] + widths[i + 1], _LAST_WIDTH if i == 1 else widths[i], i)
             for i in range(len(widths) - 2, 0, -1)
         )
         self.points = nn.Conv2d(_LAST_WIDTH, self.num_heat + 3 * self.num_ellipses, 1)
@@ -146,6 +148,13 @@ def _convolution(channels_in: int, channels_out: int, stride: int = 1) -> nn.Seq
         nn.BatchNorm2d(channels_out),
         nn.ReLU(),
     )
+
+
+def _decoder(channels_in: int, channels_out: int, level: int) -> nn.Sequential:
+    first = _convolution(channels_in, channels_out)
+    if level not in _DOUBLED_LEVELS:
+        return first
+    return nn.Sequential(first, _convolution(channels_out, channels_out))
 
 
 def _pooled_head(num_in: int, num_out: int) -> nn.Sequential:

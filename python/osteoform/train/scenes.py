@@ -31,6 +31,8 @@ _FIELD_MM = {
     "leg": (820.0, 1100.0),
     "patella": (70.0, 180.0),
 }
+# Hip and thigh of a leg as a phantom or an anatomist has it.
+_WITHOUT_PELVIS_SHARE = 0.35
 # A bone by itself, as after dissection: nothing else tells where it lies.
 _LONE_SHARE = {"femur": 0.2, "shank": 0.3, "patella": 0.35}
 _LONE_BONES = {"femur": ("femur",), "shank": ("tibia", "fibula"), "patella": ("patella",)}
@@ -118,7 +120,8 @@ def sample_present(rng: Generator, site: str) -> tuple[str, ...]:
     """Which bones are in the scene: all that the site shows, or one alone."""
     if rng.uniform() < _LONE_SHARE.get(site, 0.0):
         return (str(rng.choice(_LONE_BONES[site])),)
-    return (*BONES, PELVIS) if site in ("hip", "femur", "leg") else BONES
+    whole = site in ("hip", "femur", "leg") and rng.uniform() >= _WITHOUT_PELVIS_SHARE
+    return (*BONES, PELVIS) if whole else BONES
 
 
 def project_truth(

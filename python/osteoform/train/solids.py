@@ -17,6 +17,7 @@ from osteoform.train.tissue import soft_tissue
 
 _FOOT_SHARE = 0.8
 _OTHER_LEG_SHARE = 0.12
+_BARE_SHARE = 0.05
 # Cortical thickness [mm]: ends and middle of the shaft, each drawn from a range.
 _CORTEX_MM = {
     "femur": ((0.6, 1.5), (4.0, 7.5)),
@@ -36,7 +37,7 @@ class Solids:
     bones, spongy
         Each bone, and the surface of what is spongy within.
     body
-        Limb, foot and trunk.
+        Limb, foot and trunk; nothing about bare bones.
     metal, cast
         Counted as compact bone and as soft tissue.
     """
@@ -78,7 +79,7 @@ def draw_solids(atlas: LegAtlas, leg: Leg, rng: Generator, *, parts: Sequence[st
     return Solids(
         bones=bones,
         spongy=spongy,
-        body=body,
+        body=[] if rng.uniform() < _BARE_SHARE else body,
         metal=draw_metal(atlas, leg, rng, bones=parts),
         cast=draw_cast(limb, rng),
     )

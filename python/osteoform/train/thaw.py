@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from osteoform._errors import InputError
+from osteoform.train.export import HALF
 from osteoform.train.network import Channels, FeatureNet
 
 _HEADS = ("points", "absence", "boxes")
@@ -32,7 +33,7 @@ def load_exported(net: FeatureNet, path: Path) -> tuple[str, ...]:
 
     model = onnx.load(str(path))
     stored = {
-        t.name: torch.from_numpy(onnx.numpy_helper.to_array(t).copy())
+        t.name.removesuffix(HALF): torch.from_numpy(onnx.numpy_helper.to_array(t).copy())
         for t in model.graph.initializer
     }
     folded = [list(node.input[1:3]) for node in model.graph.node if node.op_type == "Conv"]
