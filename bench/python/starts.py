@@ -47,7 +47,7 @@ CORRUPTIONS: Mapping[str, tuple[Corruption, tuple[float, ...]]] = {
 }
 MIN_VERTICES = 0.4
 MIN_POINTS = 6
-MIN_CONFIDENCE = 0.4
+MIN_CONFIDENCE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,11 +136,24 @@ class Seen:
         self, readings: Sequence[Readings], detector: Detector
     ) -> dict[str, BoneReconstruction]:
         """The starts alone; in blank images nothing but the features decides between rivals."""
+        views = [_blank(view) for view in self.study.views]
+        options = FitOptions(iterations=0, covariance=False)
+        return self.fit(readings, detector, views=views, options=options)
+
+    def fit(
+        self,
+        readings: Sequence[Readings],
+        detector: Detector,
+        *,
+        views: Sequence[XrayView],
+        options: FitOptions,
+    ) -> dict[str, BoneReconstruction]:
+        """Every bone from readings of its features, without a look at its neighbours."""
         fitter = BoneFitter(
             side="right",
             models={bone: osteoform.load_model(bone=bone) for bone in self.bones},
-            views=[_blank(view) for view in self.study.views],
-            options=FitOptions(iterations=0, covariance=False),
+            views=views,
+            options=options,
         )
         look = CloserLook(
             side="right",

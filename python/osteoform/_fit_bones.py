@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from osteoform import _core
+from osteoform._confidence import Evidence, probability_right
 from osteoform._core import Alignments, FitOptions, FitStatus
 from osteoform._foreign_rims import foreign_rims
 from osteoform._leg import points_of
@@ -22,7 +23,6 @@ POLARITIES = {
     "dark_is_dense": _core.Polarity.DARK_IS_DENSE,
     "bright_is_dense": _core.Polarity.BRIGHT_IS_DENSE,
 }
-_RMS_SCALE_MM = 3.0
 _STAGES = ("prepare", "search", "solve", "summary")
 _LIKELY_READING = 0.5  # of the evidence of a view's best reading
 
@@ -233,19 +233,24 @@ def _wrap(
     bone = model.bone
     faces = model.faces if side == "right" else np.ascontiguousarray(model.faces[:, ::-1])
     found = fit.status is not FitStatus.NOT_FOUND
-    rms = fit.boundary_rms_mm
-    agreement = float(np.exp(-((rms / _RMS_SCALE_MM) ** 2))) if np.isfinite(rms) else 0.0
+    evidence = Evidence.of(
+        boundary_found=fit.boundary_found,
+        boundary_rms_mm=fit.boundary_rms_mm,
+        b=fit.b,
+        start_sd_mm=fit.start_sd_mm,
+    )
     return BoneReconstruction(
         bone=bone,
         side=side,
         status=fit.status,
-        confidence=fit.boundary_found * agreement if found else 0.0,
+        confidence=probability_right(bone, evidence) if found else 0.0,
+        evidence=evidence,
         mesh=Mesh(vertices=fit.vertices, faces=faces),
         world_from_bone=fit.world_from_bone,
         b=fit.b,
         vertex_sd_mm=fit.vertex_sd_mm,
         corrections=fit.corrections,
-        boundary_rms_mm=rms if found else float("nan"),
+        boundary_rms_mm=fit.boundary_rms_mm if found else float("nan"),
         boundary_found=fit.boundary_found if found else 0.0,
         match_quality=fit.match_quality,
         num_matched=fit.num_matched,

@@ -92,12 +92,6 @@ def size_loadings() -> dict[str, float]:
 
 
 @cache
-def usual_confidence() -> dict[str, float]:
-    """Confidence of each bone where it is found right."""
-    return {bone: float(row) for bone, row in _table()["confidence"].items() if bone != "source"}
-
-
-@cache
 def standing_turns() -> dict[str, F64]:
     """Rotations (3, 3) of bones' anatomical frames in the axes of a leg that stands."""
     turns = {b: row for b, row in _table()["standing"].items() if b != "source"}

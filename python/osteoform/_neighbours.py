@@ -18,14 +18,13 @@ from osteoform._leg import (
     size_deviation,
     size_loadings,
     size_mm,
-    usual_confidence,
     with_size,
 )
 from osteoform._result import BoneReconstruction
 from osteoform._shape_model import ShapeModel
 from osteoform._types import F64, Detection, Side, XrayView
 
-MIN_CREDIBILITY = 0.6  # of a bone that tells of others, or that others told of
+MIN_CONFIDENCE = 0.5  # of a bone that tells of others, or that others told of
 _PLAY_SHARE = 0.4  # the play is two and a half standard deviations
 _SURE = 0.95
 _FLEXIONS_RAD = np.deg2rad([5.0, 35.0, 65.0, 95.0])
@@ -85,7 +84,7 @@ def lost_bones(
     found: Mapping[str, BoneReconstruction], models: Mapping[str, ShapeModel], *, side: Side
 ) -> tuple[str, ...]:
     """Bones that were not found, or hardly, or not where their leg can have them."""
-    hardly = [bone for bone, result in found.items() if credibility(result) < MIN_CREDIBILITY]
+    hardly = [bone for bone, result in found.items() if result.confidence < MIN_CONFIDENCE]
     misplaced = misplaced_bones(found, models, side=side)
     return tuple(bone for bone in found if bone in hardly or bone in misplaced)
 
@@ -95,7 +94,7 @@ def misplaced_bones(
 ) -> tuple[str, ...]:
     """Of any two bones that cannot be one leg's the one that must be wrong.
 
-    That is the one for which no other neighbour vouches, or else the less credible.
+    That is the one for which no other neighbour vouches, or else the less confident.
     """
     there = {b: r for b, r in found.items() if r.status is not FitStatus.NOT_FOUND}
     fits = {
@@ -104,22 +103,14 @@ def misplaced_bones(
         if bone in there and joint.parent in there
     }
 
-    def trust(bone: str) -> tuple[bool, float, float]:
-        vouched = any(fits[pair] for pair in fits if bone in pair)
-        return vouched, credibility(there[bone]), there[bone].confidence
+    def trust(bone: str) -> tuple[bool, float]:
+        return any(fits[pair] for pair in fits if bone in pair), there[bone].confidence
 
     misplaced: list[str] = []
     for pair, plausible in fits.items():
         if not plausible and not set(pair) & set(misplaced):
             misplaced.append(min(reversed(pair), key=trust))
     return tuple(misplaced)
-
-
-def credibility(result: BoneReconstruction) -> float:
-    """Confidence of a bone relative to what it is when it is found right, 0 to 1."""
-    if result.status is FitStatus.NOT_FOUND:
-        return 0.0
-    return min(1.0, result.confidence / usual_confidence()[result.bone])
 
 
 def expected_bones(

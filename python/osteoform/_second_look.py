@@ -8,13 +8,13 @@ import numpy as np
 
 from osteoform._crop import MARGIN, read_crop
 from osteoform._fit_bones import BoneFitter
-from osteoform._neighbours import credibility, expected_bones, lost_bones, misplaced_bones
+from osteoform._neighbours import expected_bones, lost_bones, misplaced_bones
 from osteoform._readings import BoneReader
 from osteoform._result import BoneReconstruction
 from osteoform._types import Reading
 
-_GOOD_CREDIBILITY = 0.9  # of a bone that need not be looked for any further
-_LEAST_CREDIBILITY = 0.5  # of a bone that is found
+_GOOD_CONFIDENCE = 0.8  # of a bone that need not be looked for any further
+_LEAST_CONFIDENCE = 0.3  # of a bone that is found
 _FIELD_MM = 200.0  # a small bone is hardly seen without that much around it
 
 
@@ -40,11 +40,11 @@ def look_again(
             better = again[bone].confidence > best[bone].confidence
             if better and bone not in lost_bones(again, models, side=side):
                 best = again
-            if credibility(best[bone]) > _GOOD_CREDIBILITY:
+            if best[bone].confidence > _GOOD_CONFIDENCE:
                 break
     return {
         bone: result
-        if bone in given or credibility(result) >= _LEAST_CREDIBILITY
+        if bone in given or result.confidence >= _LEAST_CONFIDENCE
         else result.rejected()
         for bone, result in best.items()
     }

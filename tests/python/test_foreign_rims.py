@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from osteoform import XrayView, reconstruct
+from osteoform._confidence import Evidence
 from osteoform._core import FitStatus
 from osteoform._distance import distances_to_surface, sample_surface
 from osteoform._foreign_rims import foreign_rims
@@ -27,6 +28,7 @@ def bone(name: str, rims: np.ndarray, confidence: float) -> BoneReconstruction:
         side=SIDE,
         status=FitStatus.CONVERGED,
         confidence=confidence,
+        evidence=Evidence(agreement=1.0, shape=0.0, start=1.0),
         mesh=Mesh(vertices=nothing, faces=np.zeros((0, 3), np.int32)),
         world_from_bone=np.eye(4),
         b=np.zeros(1),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import osteoform
+from osteoform._confidence import Evidence
 from osteoform._core import FitStatus
 from osteoform._leg import (
     anatomical_frame,
@@ -55,6 +56,7 @@ def _found(model: ShapeModel, pose: F64, side: Side) -> BoneReconstruction:
         side=side,
         status=FitStatus.CONVERGED,
         confidence=0.8,
+        evidence=Evidence(agreement=0.8, shape=0.0, start=1.0),
         mesh=Mesh(vertices=model.mean, faces=model.faces),
         world_from_bone=pose,
         b=np.zeros(model.num_modes),
@@ -127,8 +129,8 @@ def test_a_bone_where_it_cannot_be_is_misplaced(models: dict[str, ShapeModel], s
     moved[:3, 3] += 30.0
     found["fibula"] = replace(found["fibula"], world_from_bone=moved, confidence=0.45)
     assert misplaced_bones(found, models, side=side) == ("fibula",)
-    # A fibula of 0.5 was found as well as fibulae are; no tibia of 0.6 was.
-    found["fibula"] = replace(found["fibula"], confidence=0.5)
+    # The less confident yields.
+    found["fibula"] = replace(found["fibula"], confidence=0.7)
     found["tibia"] = replace(found["tibia"], confidence=0.6)
     pair = {bone: found[bone] for bone in ("tibia", "fibula")}
     assert misplaced_bones(pair, models, side=side) == ("tibia",)

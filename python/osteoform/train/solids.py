@@ -15,7 +15,7 @@ from osteoform.train.metal import Foreign, draw_cast, draw_metal
 from osteoform.train.rays import Mesh, View, thickness
 from osteoform.train.tissue import soft_tissue
 
-_FOOT_SHARE = 0.8
+_FOOT_SHARE = 0.5
 _OTHER_LEG_SHARE = 0.12
 _BARE_SHARE = 0.05
 # Cortical thickness [mm]: ends and middle of the shaft, each drawn from a range.

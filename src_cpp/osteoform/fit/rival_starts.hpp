@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <limits>
 #include <vector>
 
 #include "osteoform/fit/terms/feature_term.hpp"
@@ -15,8 +16,11 @@ struct StartPosterior {
   Eigen::MatrixXd steps;      ///< columns: a standard deviation along independent directions
   Eigen::VectorXd motion_mm;  ///< of each, the largest first
 
-  /// Of all directions together.
-  double sd_mm() const { return motion_mm.norm(); }
+  /// Of all directions together; infinite where no feature point lies in an image.
+  double sd_mm() const {
+    const double sd = motion_mm.norm();
+    return sd > 0.0 ? sd : std::numeric_limits<double>::infinity();
+  }
 };
 
 /// @param in_image  per feature point of the model: whether it lies in an image

@@ -1,0 +1,199 @@
+"""How likely bones are right: the coefficients of `_confidence.py`, and whether they keep their word.
+
+    python bench/python/confidence.py --json OUT [--write]
+
+Bones are fitted in simulated X-rays of the people the detector learned from: studies of all kinds
+(see `starts.py`), and planned views of whole bones as `osteoform evaluate` takes them. Neighbours
+have no say. A logistic regression of "within 5 mm and 5 degrees" (see `pose_gap.py`) on what every
+fit knows of itself gives the coefficients; they are tried on people held out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+import osteoform
+from machine import describe_machine
+from osteoform import FitOptions, FitStatus, Mesh
+from osteoform._confidence import Evidence, probability_right
+from osteoform._detect import OnnxDetector
+from osteoform._placement import place_model
+from osteoform._split import held_out, learned_from
+from osteoform._surroundings import surroundings
+from osteoform._trial import simulate_trial
+from osteoform._types import BONES, F64
+from osteoform.train.legs import LegAtlas, load_atlas
+from osteoform.train.studies import Study, sample_studies
+from pose_gap import Counterparts, counterparts_in
+from starts import Seen
+
+SLOPES = ("agreement", "shape", "start")
+THRESHOLDS = (0.3, 0.5, 0.7)
+BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
+RIDGE = 0.5
+TABLE = Path(__file__).parents[2] / "python" / "osteoform" / "data" / "confidence.toml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One bone fitted: what the fit knows, and whether it is right."""
+
+    kind: str
+    bone: str
+    evidence: Evidence
+    right: bool
+
+
+def cases(
+    data: Path, people: Sequence[int], detector: OnnxDetector, *, num: int, repeats: int, seed: int
+) -> Iterator[Case]:
+    """Fits in `num` studies of all kinds, and `repeats` times in planned views of every bone."""
+    atlas = load_atlas(data, people)
+    counterparts = counterparts_in(atlas)
+    for study in sample_studies(atlas, num, seed):
+        yield from _fitted("any", study, detector, counterparts)
+    for index in range(repeats * len(people)):
+        for bone in BONES:
+            study = _planned(atlas, bone, index % len(people), (seed, index, BONES.index(bone)))
+            yield from _fitted("planned", study, detector, counterparts)
+
+
+def _fitted(
+    kind: str, study: Study, detector: OnnxDetector, counterparts: dict[str, Counterparts]
+) -> Iterator[Case]:
+    seen = Seen.of(0, study, detector, counterparts)
+    if not seen.bones:
+        return
+    options = FitOptions(covariance=False, num_threads=1)
+    found = seen.fit(seen.readings, detector, views=study.views, options=options)
+    for bone, fit in found.items():
+        if fit.status is not FitStatus.NOT_FOUND:
+            right = seen.answer(bone, fit, doubted=False).gap.aligned
+            yield Case(kind=kind, bone=bone, evidence=fit.evidence, right=right)
+
+
+def _planned(atlas: LegAtlas, bone: str, person: int, seed: tuple[int, ...]) -> Study:
+    """A whole bone of a person from the front and the side, with mean bones around it."""
+    rng = np.random.default_rng(seed)
+    models = {name: osteoform.load_model(bone=name) for name in BONES}
+    vertices = atlas.vertices[bone][person].astype(np.float32)
+    mesh = Mesh(vertices=vertices, faces=atlas.faces[bone])
+    in_bone = place_model(models[bone], mesh, side="right").to_bone(mesh)
+    others = surroundings(in_bone, models, bone, rng, side="right")
+    trial = simulate_trial(in_bone, rng, others=others)
+    truth = trial.truth.vertices.astype(np.float64)
+    return Study(
+        site="planned",
+        views=trial.views,
+        in_field=tuple(np.ones(view.pixels.shape, np.bool_) for view in trial.views),
+        vertices={bone: truth},
+        points={bone: atlas.features[bone].points(truth)},
+    )
+
+
+def regress(found: Sequence[Case]) -> dict[str, dict[str, float]]:
+    """Slopes of the evidence and an offset per bone, with a slight pull towards none."""
+    rows = np.array([[getattr(c.evidence, name) for name in SLOPES] for c in found])
+    middle, scale = rows.mean(axis=0), rows.std(axis=0)
+    own = np.array([[c.bone == bone for bone in BONES] for c in found], np.float64)
+    design = np.hstack([(rows - middle) / scale, own])
+    right = np.array([c.right for c in found], np.float64)
+
+    def loss(w: F64) -> tuple[float, F64]:
+        score = design @ w
+        gradient = design.T @ (1 / (1 + np.exp(-score)) - right) + RIDGE * w
+        return float((np.logaddexp(0, score) - right * score).sum() + RIDGE / 2 * w @ w), gradient
+
+    w = minimize(loss, np.zeros(design.shape[1]), jac=True).x
+    slopes = w[: len(SLOPES)] / scale
+    offsets = w[len(SLOPES) :] - slopes @ middle
+    return {
+        "slope": dict(zip(SLOPES, slopes.round(3).tolist(), strict=True)),
+        "offset": dict(zip(BONES, offsets.round(3).tolist(), strict=True)),
+    }
+
+
+def summarise(found: Sequence[Case], told: F64) -> dict[str, Any]:
+    """How often bones of each probability are right, and what a threshold would turn away."""
+    right = np.array([c.right for c in found])
+    return {
+        "cases": len(found),
+        "right": round(float(right.mean()), 3),
+        "area_under_curve": round(_area_under_curve(told, right), 3),
+        "reliability": [_bin(told, right, low, high) for low, high in pairwise(BINS)],
+        "turned_away": {
+            str(t): {
+                "of_the_wrong": round(float((told < t)[~right].mean()), 3),
+                "of_the_right": round(float((told < t)[right].mean()), 3),
+            }
+            for t in THRESHOLDS
+        },
+    }
+
+
+def _bin(told: F64, right: NDArray[np.bool_], low: float, high: float) -> dict[str, Any]:
+    inside = (told >= low) & (told <= high if high == 1.0 else told < high)
+    share = round(float(right[inside].mean()), 3) if inside.any() else None
+    return {"from": low, "to": high, "cases": int(inside.sum()), "right": share}
+
+
+def _area_under_curve(told: F64, right: NDArray[np.bool_]) -> float:
+    """Share of the pairs of a right and a wrong bone in which the right one is told likelier."""
+    return float((told[right][:, None] > told[~right][None]).mean())
+
+
+def write_table(table: dict[str, dict[str, float]]) -> None:
+    """Put the coefficients into the package, under the head of its file."""
+    head = TABLE.read_text(encoding="utf-8").split("\n\n")[0]
+    parts = [
+        "\n".join([f"[{name}]", *(f"{key} = {value}" for key, value in row.items())])
+        for name, row in table.items()
+    ]
+    TABLE.write_text("\n\n".join([head, *parts]) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    shared = os.environ.get("OSTEOFORM_DATA", "../shared/data")
+    parser.add_argument("--data", type=Path, default=Path(shared) / "bones" / "llp26")
+    parser.add_argument("--num", type=int, default=300, help="studies of all kinds")
+    parser.add_argument("--repeats", type=int, default=1, help="times each bone in planned views")
+    parser.add_argument("--seed", type=int, default=12)
+    parser.add_argument("--write", action="store_true", help="put the coefficients in the package")
+    parser.add_argument("--json", type=Path, required=True)
+    arguments = parser.parse_args()
+    detector = OnnxDetector(None, num_threads=1)
+
+    def gather(people: Sequence[int], *, num: int, seed: int) -> list[Case]:
+        return list(
+            cases(arguments.data, people, detector, num=num, repeats=arguments.repeats, seed=seed)
+        )
+
+    learned = gather(learned_from(), num=arguments.num, seed=arguments.seed)
+    table = regress(learned)
+    if arguments.write:
+        write_table(table)
+    apart = gather(held_out(), num=arguments.num // 3, seed=arguments.seed + 1)
+    values: dict[str, Any] = {"machine": describe_machine(), "table": table}
+    for name, found in (("learned_from", learned), ("held_out", apart)):
+        told = np.array([probability_right(c.bone, c.evidence, table) for c in found])
+        for kind in ("any", "planned"):
+            mine = np.array([c.kind == kind for c in found])
+            chosen = [c for c in found if c.kind == kind]
+            values.setdefault(name, {})[kind] = summarise(chosen, told[mine])
+    arguments.json.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
