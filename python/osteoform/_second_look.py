@@ -38,7 +38,7 @@ def look_again(
         for readings in _second_readings(bone, best, fitter, reader):
             again = best | {bone: fitter.fit_beside(bone, readings, best)}
             better = again[bone].confidence > best[bone].confidence
-            if better and bone not in lost_bones(again, models, side=side):
+            if better and bone not in misplaced_bones(again, models, side=side):
                 best = again
             if best[bone].confidence > _GOOD_CONFIDENCE:
                 break

@@ -2,61 +2,31 @@
 
 from __future__ import annotations
 
-import pickle
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from osteoform._errors import InputError
+
 from osteoform._rotation import rotation
 from osteoform._split import held_out
 from osteoform.train.attitude_score import AttitudeScore, score_attitudes
 from osteoform.train.card import card
 from osteoform.train.confusion import fit_confusion, true_names
 from osteoform.train.dataset import (
-    Batch,
-    BatchStream,
-    PoolPlan,
-    ScenePool,
-    create_pool,
     describe,
-    render_pool,
 )
 from osteoform.train.export import Calibration, export_onnx, metadata
 from osteoform.train.legs import load_atlas, sample_leg
 from osteoform.train.loop import TrainingReport, learn_batch, new_optimizers
 from osteoform.train.losses import losses
 from osteoform.train.muon import orthogonal
-from osteoform.train.network import Channels, FeatureNet, Readout
+from osteoform.train.network import FeatureNet, Readout
 from osteoform.train.randomize import randomize, sample_warp
 from osteoform.train.scenes import MARGIN_PX, Truth, sample_scene
 from osteoform.train.thaw import load_exported, mean_network, unfold
 from osteoform.train.validate import BoneScore, DetectorScore, validate
-from osteoform.train.vary import varied_again, vary
-from osteoform.train.workshop import open_workshop
-
-CHANNELS = Channels.of_contract()
-
-
-def random_batch(size: int = 2) -> Batch:
-    """Blobs of brightness at random feature places, 64 x 64."""
-    generator = torch.Generator().manual_seed(3)
-    num_heat, num_ellipses = CHANNELS.num_heat, len(CHANNELS.ellipse_heat)
-    corners = torch.rand(size, 4, 2, generator=generator) * 20 + 5
-    return Batch(
-        images=torch.randn(size, 1, 64, 64, generator=generator),
-        points=torch.rand(size, num_heat, 2, generator=generator) * 60,
-        visible=(torch.rand(size, num_heat, generator=generator) < 0.7).float(),
-        roots=torch.rand(size, num_ellipses, 3, generator=generator) * 20,
-        boxes=torch.cat([corners, corners + 30], 2),
-        present=torch.ones(size, 4),
-        turn=torch.eye(4)[:size],
-        direction=torch.tensor([[1.0, 0.0]] * size),
-        upright=torch.ones(size, 1),
-    )
+from training_batch import CHANNELS, random_batch
 
 
 def test_loss_falls_on_one_batch():
@@ -120,87 +90,6 @@ def test_warp_carries_image_and_truth_alike():
         patch = image.values[v - 8 : v + 9, u - 8 : u + 9]
         assert image.values[v, u] > np.median(patch) + 0.3
     np.testing.assert_allclose(told["boxes"][0, :2], told["points"].min(0), atol=1e-4)
-
-
-def lit_batch() -> Batch:
-    """Images dark but for one bright spot each, which all points, ellipses and boxes are about."""
-    batch = random_batch(4)
-    at = torch.tensor([[20.0, 44.0], [30.0, 30.0], [40.0, 24.0], [33.0, 41.0]])
-    v, u = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
-    away = (u - at[:, 0, None, None]).square() + (v - at[:, 1, None, None]).square()
-    around = torch.cat([at - 8, at + 8], 1)
-    return replace(
-        batch,
-        images=(0.1 + 40 * torch.exp(-away / 8))[:, None],
-        points=at[:, None].expand_as(batch.points).clone(),
-        visible=torch.ones_like(batch.visible),
-        roots=torch.ones_like(batch.roots),
-        boxes=around[:, None].expand_as(batch.boxes).clone(),
-    )
-
-
-def test_what_is_varied_keeps_its_truth():
-    batch, rng = lit_batch(), torch.Generator().manual_seed(4)
-    moved = 0.0
-    for _ in range(20):
-        told = vary(batch, rng)
-        shown = told.visible[:, 0] > 0
-        for image, point in zip(told.images[shown, 0], told.points[shown, 0], strict=True):
-            if image.max() > 28:  # else a patch hides the spot, or its middle
-                v, u = divmod(int(image.argmax()), 64)
-                np.testing.assert_allclose([u, v], point, atol=1.0)
-        middle = told.boxes[:, 0].unflatten(1, (2, 2)).mean(1)
-        size = told.boxes[:, 0, 2:] - told.boxes[:, 0, :2]
-        whole = ((told.boxes[:, 0] > 0) & (told.boxes[:, 0] < 63)).all(1)
-        torch.testing.assert_close(middle[whole], told.points[whole, 0])
-        torch.testing.assert_close(size[whole, 0], 16 * told.roots[whole, 0, 0])
-        moved = max(moved, float((told.points - batch.points).abs().max()))
-    assert moved > 10
-
-
-def test_what_leaves_the_image_is_not_in_view():
-    batch, rng = lit_batch(), torch.Generator().manual_seed(5)
-    batch = replace(batch, points=torch.full_like(batch.points, 63.0))
-    told = [vary(batch, rng) for _ in range(10)]
-    outside = torch.cat([(b.points > 63.5).any(2) for b in told])
-    assert 0 < outside.sum() < outside.numel()
-    assert (torch.cat([b.visible for b in told])[outside] == 0).all()
-
-
-def test_every_batch_comes_once_as_it_is_and_others_again():
-    fresh = [replace(random_batch(), points=torch.full((2, 1, 2), float(i))) for i in range(6)]
-    cpu = torch.device("cpu")
-    came = list(varied_again(fresh, repeats=3, device=cpu, seed=0))
-    assert len(came) == 18
-    assert [b.points[0, 0, 0] for b in came[::3]] == list(range(6))
-    torch.testing.assert_close(came[3].images, fresh[1].images)
-    assert not torch.equal(came[1].images, fresh[0].images)
-    assert len(list(varied_again(fresh, repeats=1, device=cpu, seed=0))) == 6
-
-
-def test_a_workshop_shares_out_its_processes():
-    assert open_workshop("cpu", threads=2, workers=None).options == "--threads 2"
-    shop = replace(
-        open_workshop("cpu", threads=1, workers=15), device=torch.device("cuda"), repeats=5
-    )
-    assert (shop.renderers, shop.makers) == (4, 11)
-    assert shop.options == "--threads 1 --device cuda --workers 15"
-    if not torch.cuda.is_available():
-        with pytest.raises(InputError, match="found none"):
-            open_workshop("cuda", threads=1, workers=None)
-
-
-def test_several_renderers_make_one_pool(shared_data, tmp_path):
-    bones = shared_data / "bones" / "llp26"
-    plan = PoolPlan(bones=bones, people=(0, 1), num_scenes=5, seed=3)
-    for name, shares in (("one", 1), ("two", 2)):
-        create_pool(tmp_path / name, plan)
-        for first in range(shares):
-            render_pool(tmp_path / name, plan, slice(first, None, shares))
-    one, two = (ScenePool(tmp_path / name, plan) for name in ("one", "two"))
-    for k in range(4):
-        np.testing.assert_array_equal(one.layers(k), two.layers(k))
-        np.testing.assert_array_equal(one.truth(k, 0).points_px, two.truth(k, 0).points_px)
 
 
 def test_exported_network_agrees_with_pytorch(tmp_path):
@@ -411,12 +300,3 @@ def test_attitudes_are_scored_against_the_turn_that_sets_the_image_upright():
     assert (score.turn_share, score.turn_missed_share) == (0.5, 0.5)
     assert (score.direction_share, score.name_share) == (0.75, 0.75)
     assert score.direction_median_deg == pytest.approx(0.0, abs=1e-3)
-
-
-def test_workers_open_the_pool_themselves(tmp_path):
-    plan = PoolPlan(bones=tmp_path, people=(0,), num_scenes=4, seed=0)
-    stream = BatchStream(tmp_path, plan, batch_size=1, seed=0, scenes_per_batch=1.0)
-    stream._pool = ScenePool(tmp_path, plan)
-    sent = pickle.loads(pickle.dumps(stream))
-    assert sent._pool is None
-    assert sent.plan == plan
