@@ -48,6 +48,8 @@ class ExpectedBone:
         (K,); (4, 4) [mm].
     play_mm
         How far it may be from there.
+    confidence
+        That of the neighbour who says so.
     """
 
     model: ShapeModel = field(repr=False)
@@ -55,6 +57,7 @@ class ExpectedBone:
     b: F64 = field(repr=False)
     world_from_bone: F64
     play_mm: float
+    confidence: float
 
     def box_px(self, view: XrayView) -> F64:
         """(4,) u0, v0, u1, v1 of its image in a view."""
@@ -146,6 +149,7 @@ def expected_bones(
                 b=b,
                 world_from_bone=mirrored_pose(np.asarray(world_from_bone), side),
                 play_mm=joint.play_mm,
+                confidence=found[other].confidence,
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -35,8 +36,9 @@ def look_again(
         tried.add(bone)
         if bone in misplaced_bones(best, models, side=side):
             best[bone] = best[bone].rejected()
-        for readings in _second_readings(bone, best, fitter, reader):
-            again = best | {bone: fitter.fit_beside(bone, readings, best)}
+        for readings, trust in _second_readings(bone, best, fitter, reader):
+            fit = fitter.fit_beside(bone, readings, best)
+            again = best | {bone: replace(fit, confidence=trust * fit.confidence)}
             better = again[bone].confidence > best[bone].confidence
             if better and bone not in misplaced_bones(again, models, side=side):
                 best = again
@@ -65,10 +67,11 @@ def _second_readings(
     found: Mapping[str, BoneReconstruction],
     fitter: BoneFitter,
     reader: BoneReader,
-) -> Iterator[list[list[Reading]]]:
+) -> Iterator[tuple[list[list[Reading]], float]]:
     """What a closer look shows of a bone where its neighbours expect it, and what they expect.
 
-    Either with what is given of it by hand.
+    Either with what is given of it by hand, and with the probability that it holds: what only a
+    neighbour tells is wrong where the neighbour is.
     """
     length_mm = float(np.ptp(fitter.models[bone].mean, axis=0).max())
     margin = max(MARGIN, 0.5 * (_FIELD_MM / length_mm - 1.0))
@@ -86,8 +89,9 @@ def _second_readings(
             or of_view
             for view, of_view in zip(fitter.views, told, strict=True)
         ]
-        for readings in (closer, told):
-            yield [
+        for readings, trust in ((closer, 1.0), (told, expected.confidence)):
+            with_hand = [
                 reader.with_hand(bone, view, of_view)
                 for view, of_view in zip(fitter.views, readings, strict=True)
             ]
+            yield with_hand, trust
