@@ -42,6 +42,7 @@ SLOPES = ("agreement", "shape", "start")
 THRESHOLDS = (0.3, 0.5, 0.7)
 BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 RIDGE = 0.5
+LEAST_PERCENT = 3.0  # of the right bones agree less than what is asked of every bone
 TABLE = Path(__file__).parents[2] / "python" / "osteoform" / "data" / "confidence.toml"
 
 
@@ -103,7 +104,10 @@ def _planned(atlas: LegAtlas, bone: str, person: int, seed: tuple[int, ...]) -> 
 
 
 def regress(found: Sequence[Case]) -> dict[str, dict[str, float]]:
-    """Slopes of the evidence and an offset per bone, with a slight pull towards none."""
+    """Slopes of the evidence and an offset per bone, with a slight pull towards none.
+
+    And the agreement that nearly all right bones have.
+    """
     rows = np.array([[getattr(c.evidence, name) for name in SLOPES] for c in found])
     middle, scale = rows.mean(axis=0), rows.std(axis=0)
     own = np.array([[c.bone == bone for bone in BONES] for c in found], np.float64)
@@ -121,7 +125,13 @@ def regress(found: Sequence[Case]) -> dict[str, dict[str, float]]:
     return {
         "slope": dict(zip(SLOPES, slopes.round(3).tolist(), strict=True)),
         "offset": dict(zip(BONES, offsets.round(3).tolist(), strict=True)),
+        "least_agreement": {bone: _least_agreement(found, bone) for bone in BONES},
     }
+
+
+def _least_agreement(found: Sequence[Case], bone: str) -> float:
+    right = [c.evidence.agreement for c in found if c.right and c.bone == bone]
+    return round(float(np.percentile(right, LEAST_PERCENT)), 3)
 
 
 def summarise(found: Sequence[Case], told: F64) -> dict[str, Any]:

@@ -20,6 +20,7 @@ Table = Mapping[str, Mapping[str, float]]
 
 _RMS_SCALE_MM = 3.0
 _START_SD_MM = (1.0, 20.0)
+_LEAST_SEEN = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,15 +36,18 @@ class Evidence:
     start
         ln of the standard deviation [mm] that the features left the start, between 1 and 20 mm; 0
         where the start was given.
+    seen
+        Largest share of its vertices in one image.
     """
 
     agreement: float
     shape: float
     start: float
+    seen: float
 
     @staticmethod
     def of(
-        *, boundary_found: float, boundary_rms_mm: float, b: F64, start_sd_mm: float
+        *, boundary_found: float, boundary_rms_mm: float, b: F64, start_sd_mm: float, seen: float
     ) -> Evidence:
         """From the figures of a fit."""
         near = np.exp(-((boundary_rms_mm / _RMS_SCALE_MM) ** 2))
@@ -51,18 +55,23 @@ class Evidence:
             agreement=boundary_found * float(near) if np.isfinite(boundary_rms_mm) else 0.0,
             shape=float(np.log1p(b @ b)),
             start=float(np.log(np.clip(start_sd_mm, *_START_SD_MM))),
+            seen=seen,
         )
 
 
 def probability_right(bone: str, evidence: Evidence, table: Table | None = None) -> float:
     """Probability that the bone is within 5 mm and 5 degrees, 0 to 1.
 
+    It is 0 where the images agree less than with nearly any right bone, and where they hardly show
+    it: of a bone beside all edges or outside the images a likely shape proves nothing.
+
     `table` has other coefficients than the shipped ones.
     """
     table = table or _shipped_table()
-    slopes = table["slope"]
+    if evidence.agreement < table["least_agreement"][bone] or evidence.seen < _LEAST_SEEN:
+        return 0.0
     score = table["offset"][bone] + sum(
-        slopes[name] * value for name, value in vars(evidence).items()
+        slope * getattr(evidence, name) for name, slope in table["slope"].items()
     )
     return float(1.0 / (1.0 + np.exp(-score)))
 

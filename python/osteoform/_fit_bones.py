@@ -194,7 +194,8 @@ class BoneFitter:
         )
         for stage in _STAGES:
             self._spend(aligned.model.bone, stage, getattr(fitted.times, f"{stage}_ms"))
-        return _wrap(aligned.model, self.side, fitted, aligned.readings)
+        seen = max(_share_inside(view, fitted.vertices) for view in self.views)
+        return _wrap(aligned.model, self.side, fitted, aligned.readings, seen)
 
     def _spend(self, bone: str, stage: str, spent_ms: float) -> None:
         name = f"{bone}.{stage}"
@@ -227,8 +228,15 @@ def core_features(detection: Detection) -> _core.ViewFeatures:
     )
 
 
+def _share_inside(view: XrayView, vertices: F32) -> float:
+    """Share of world points (N, 3) that a view shows."""
+    at = view.geometry.project(vertices.astype(np.float64))
+    rows, columns = view.pixels.shape
+    return float(((at > -0.5) & (at < [columns - 0.5, rows - 0.5])).all(axis=1).mean())
+
+
 def _wrap(
-    model: ShapeModel, side: Side, fit: _core.BoneFit, readings: Readings
+    model: ShapeModel, side: Side, fit: _core.BoneFit, readings: Readings, seen: float
 ) -> BoneReconstruction:
     bone = model.bone
     faces = model.faces if side == "right" else np.ascontiguousarray(model.faces[:, ::-1])
@@ -238,6 +246,7 @@ def _wrap(
         boundary_rms_mm=fit.boundary_rms_mm,
         b=fit.b,
         start_sd_mm=fit.start_sd_mm,
+        seen=seen,
     )
     return BoneReconstruction(
         bone=bone,

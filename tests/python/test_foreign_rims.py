@@ -28,7 +28,7 @@ def bone(name: str, rims: np.ndarray, confidence: float) -> BoneReconstruction:
         side=SIDE,
         status=FitStatus.CONVERGED,
         confidence=confidence,
-        evidence=Evidence(agreement=1.0, shape=0.0, start=1.0),
+        evidence=Evidence(agreement=1.0, shape=0.0, start=1.0, seen=1.0),
         mesh=Mesh(vertices=nothing, faces=np.zeros((0, 3), np.int32)),
         world_from_bone=np.eye(4),
         b=np.zeros(1),
