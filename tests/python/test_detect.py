@@ -200,7 +200,7 @@ def view(pixels: np.ndarray, polarity: str | None = "dark_is_dense") -> XrayView
 def test_shipped_network_answers_in_the_contract_s_shapes(shipped):
     pixels = np.random.default_rng(1).uniform(size=(300, 200)).astype(np.float32)
     readings = shipped(view(pixels), side="right", bones=("femur", "patella"))
-    assert len(readings) == 4
+    assert 1 <= len(readings) <= 4  # the quarter turns that are likely enough
     for found in readings:
         assert set(found) == {"femur", "patella"}
         for bone, detection in found.items():
@@ -212,7 +212,12 @@ def test_shipped_network_answers_in_the_contract_s_shapes(shipped):
 
 def test_unknown_polarity_reads_both(shipped):
     pixels = np.random.default_rng(1).uniform(size=(300, 200)).astype(np.float32)
-    assert len(shipped(view(pixels, None), side="left", bones=("femur",))) == 8
+    told = {
+        polarity: shipped(view(pixels, polarity), side="left", bones=("femur",))
+        for polarity in ("dark_is_dense", "bright_is_dense", None)
+    }
+    assert len(told[None]) == len(told["dark_is_dense"]) + len(told["bright_is_dense"])
+    assert 2 <= len(told[None]) <= 8
 
 
 def test_left_is_the_mirror_of_right(shipped):
