@@ -28,11 +28,9 @@ from machine import describe_machine
 from osteoform import FitOptions, FitStatus, Mesh
 from osteoform._confidence import Evidence, probability_right
 from osteoform._detect import OnnxDetector
-from osteoform._placement import place_model
 from osteoform._split import held_out, learned_from
-from osteoform._surroundings import surroundings
-from osteoform._trial import simulate_trial
 from osteoform._types import BONES, F64
+from osteoform.evaluate import Protocol, Subject, take_xrays
 from osteoform.train.legs import LegAtlas, load_atlas
 from osteoform.train.studies import Study, sample_studies
 from pose_gap import Counterparts, counterparts_in
@@ -87,12 +85,10 @@ def _fitted(
 def _planned(atlas: LegAtlas, bone: str, person: int, seed: tuple[int, ...]) -> Study:
     """A whole bone of a person from the front and the side, with mean bones around it."""
     rng = np.random.default_rng(seed)
-    models = {name: osteoform.load_model(bone=name) for name in BONES}
     vertices = atlas.vertices[bone][person].astype(np.float32)
     mesh = Mesh(vertices=vertices, faces=atlas.faces[bone])
-    in_bone = place_model(models[bone], mesh, side="right").to_bone(mesh)
-    others = surroundings(in_bone, models, bone, rng, side="right")
-    trial = simulate_trial(in_bone, rng, others=others)
+    subject = Subject(name=bone, mesh=mesh, model=osteoform.load_model(bone=bone))
+    _, _, trial = take_xrays(subject, Protocol(side="right"), rng)
     truth = trial.truth.vertices.astype(np.float64)
     return Study(
         site="planned",

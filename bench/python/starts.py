@@ -28,6 +28,7 @@ from corrupt import misnamed, without
 from machine import describe_machine
 from osteoform import BoneReconstruction, Detection, FitOptions, FitStatus, XrayView
 from osteoform._closer_look import CloserLook, align_closely
+from osteoform._confidence import LIKELY
 from osteoform._crop import shows
 from osteoform._detect import OnnxDetector
 from osteoform._fit_bones import BoneFitter
@@ -47,7 +48,6 @@ CORRUPTIONS: Mapping[str, tuple[Corruption, tuple[float, ...]]] = {
 }
 MIN_VERTICES = 0.4
 MIN_POINTS = 6
-MIN_CONFIDENCE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +172,7 @@ class Seen:
                 bone,
                 found[bone],
                 doubted=found[bone].status is FitStatus.NOT_FOUND
-                or found[bone].confidence < MIN_CONFIDENCE,
+                or found[bone].confidence < LIKELY,
             )
             for bone in self.bones
         ]

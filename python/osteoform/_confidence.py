@@ -6,17 +6,17 @@ A logistic regression on what a fit knows of itself, with the coefficients of `d
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
 import numpy as np
 
+from osteoform._tables import shipped_table
 from osteoform._types import F64
 
 Table = Mapping[str, Mapping[str, float]]
+
+LIKELY = 0.5  # confidence above which a bone is right rather than wrong
 
 _RMS_SCALE_MM = 3.0
 _START_SD_MM = (1.0, 20.0)
@@ -67,17 +67,10 @@ def probability_right(bone: str, evidence: Evidence, table: Table | None = None)
 
     `table` has other coefficients than the shipped ones.
     """
-    table = table or _shipped_table()
+    table = table or shipped_table("confidence")
     if evidence.agreement < table["least_agreement"][bone] or evidence.seen < _LEAST_SEEN:
         return 0.0
     score = table["offset"][bone] + sum(
         slope * getattr(evidence, name) for name, slope in table["slope"].items()
     )
     return float(1.0 / (1.0 + np.exp(-score)))
-
-
-@cache
-def _shipped_table() -> Table:
-    text = files("osteoform").joinpath("data/confidence.toml").read_text(encoding="utf-8")
-    table: Table = tomllib.loads(text)
-    return table

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from osteoform._confidence import LIKELY
 from osteoform._core import FitStatus
 from osteoform._result import BoneReconstruction
 from osteoform._types import F32
-
-MIN_CONFIDENCE = 0.5  # of a bone that may claim edges
 
 
 def foreign_rims(bone: str, found: Mapping[str, BoneReconstruction]) -> tuple[F32, ...]:
@@ -23,7 +22,7 @@ def foreign_rims(bone: str, found: Mapping[str, BoneReconstruction]) -> tuple[F3
         other
         for other in found.values()
         if other.status is not FitStatus.NOT_FOUND
-        and other.confidence >= max(MIN_CONFIDENCE, own.confidence)
+        and other.confidence >= max(LIKELY, own.confidence)
         and other is not own
     ]
     if own.status is FitStatus.NOT_FOUND or not others:

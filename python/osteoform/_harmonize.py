@@ -7,11 +7,9 @@ detector reads, never the one that the boundary is searched in.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +17,7 @@ import numpy as np
 
 from osteoform._errors import DetectionError
 from osteoform._onnx import open_session
+from osteoform._tables import shipped_table
 from osteoform._types import F32, F64
 
 NUM_QUANTILES = 64
@@ -143,10 +142,10 @@ class OnnxHarmonizer:
 
 @lru_cache(maxsize=1)
 def _simulated() -> MatchAppearance:
-    text = files("osteoform").joinpath("data/appearance.toml").read_text(encoding="utf-8")
+    table = shipped_table("appearance")
     least, greatest = (
         Appearance(**{name: np.array(numbers, np.float64) for name, numbers in part.items()})
-        for part in map(tomllib.loads(text).__getitem__, ("least", "greatest"))
+        for part in (table["least"], table["greatest"])
     )
     return MatchAppearance(least=least, greatest=greatest)
 

@@ -6,11 +6,9 @@ be jointed: x medial, y posterior, z proximal of the right leg. Left legs are mi
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ from numpy.random import Generator
 
 from osteoform._rotation import rotation
 from osteoform._shape_model import ShapeModel
+from osteoform._tables import shipped_table
 from osteoform._types import F64, Side
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
@@ -68,7 +67,7 @@ class Joint:
 @cache
 def joints() -> dict[str, Joint]:
     """The joints of the leg, by the bone that hangs on them."""
-    return {bone: _joint(bone, row) for bone, row in _table()["joint"].items()}
+    return {bone: _joint(bone, row) for bone, row in shipped_table("leg")["joint"].items()}
 
 
 def _joint(bone: str, row: Mapping[str, Any]) -> Joint:
@@ -80,21 +79,18 @@ def _joint(bone: str, row: Mapping[str, Any]) -> Joint:
     return Joint(bone=bone, **values)  # type: ignore[arg-type]
 
 
-def _table() -> dict[str, Any]:
-    text = files("osteoform").joinpath("data/leg.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
-
-
 @cache
 def size_loadings() -> dict[str, float]:
     """Correlation of each bone's size with the common size of the leg."""
-    return {bone: float(row) for bone, row in _table()["size"].items() if bone != "source"}
+    return {
+        bone: float(row) for bone, row in shipped_table("leg")["size"].items() if bone != "source"
+    }
 
 
 @cache
 def standing_turns() -> dict[str, F64]:
     """Rotations (3, 3) of bones' anatomical frames in the axes of a leg that stands."""
-    turns = {b: row for b, row in _table()["standing"].items() if b != "source"}
+    turns = {b: row for b, row in shipped_table("leg")["standing"].items() if b != "source"}
     return {bone: rotation(np.deg2rad(row)) for bone, row in turns.items()}
 
 

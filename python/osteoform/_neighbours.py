@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from osteoform._confidence import LIKELY
 from osteoform._core import FitStatus
 from osteoform._leg import (
     Joint,
@@ -24,7 +25,6 @@ from osteoform._result import BoneReconstruction
 from osteoform._shape_model import ShapeModel
 from osteoform._types import F64, Detection, Side, XrayView
 
-MIN_CONFIDENCE = 0.5  # of a bone that tells of others, or that others told of
 _PLAY_SHARE = 0.4  # the play is two and a half standard deviations
 _SURE = 0.95
 _FLEXIONS_RAD = np.deg2rad([5.0, 35.0, 65.0, 95.0])
@@ -87,7 +87,7 @@ def lost_bones(
     found: Mapping[str, BoneReconstruction], models: Mapping[str, ShapeModel], *, side: Side
 ) -> tuple[str, ...]:
     """Bones that were not found, or hardly, or not where their leg can have them."""
-    hardly = [bone for bone, result in found.items() if result.confidence < MIN_CONFIDENCE]
+    hardly = [bone for bone, result in found.items() if result.confidence < LIKELY]
     misplaced = misplaced_bones(found, models, side=side)
     return tuple(bone for bone in found if bone in hardly or bone in misplaced)
 

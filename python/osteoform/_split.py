@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+from osteoform._tables import shipped_table
 
 
 def held_out() -> tuple[int, ...]:
@@ -27,6 +27,5 @@ def held_out_in(path: Path) -> tuple[int, ...] | None:
 
 
 def _llp26() -> dict[str, Any]:
-    text = files("osteoform").joinpath("data/split.toml").read_text(encoding="utf-8")
-    collection: dict[str, Any] = tomllib.loads(text)["llp26"]
+    collection: dict[str, Any] = shipped_table("split")["llp26"]
     return collection

@@ -137,11 +137,12 @@ def evaluate(
         yield _run(subject, protocol, detector)
 
 
-def _run(subject: Subject, protocol: Protocol, detector: Detector | None) -> Outcome:
-    rng = np.random.default_rng([protocol.seed, zlib.crc32(subject.name.encode())])
+def take_xrays(
+    subject: Subject, protocol: Protocol, rng: np.random.Generator
+) -> tuple[Mesh, dict[str, ShapeModel], Trial]:
+    """The subject in the bone frame, models of the bones that are X-rayed, and the views."""
     side, bone = protocol.side, subject.model.bone
-    placement = place_model(subject.model, subject.mesh, side=side)
-    in_bone = placement.to_bone(subject.mesh)
+    in_bone = place_model(subject.model, subject.mesh, side=side).to_bone(subject.mesh)
     models = {bone: subject.model}
     others: list[Mesh] = []
     if protocol.features == "detected" and not protocol.alone:
@@ -155,6 +156,13 @@ def _run(subject: Subject, protocol: Protocol, detector: Detector | None) -> Out
         physics=protocol.physics,
         others=others,
     )
+    return in_bone, models, trial
+
+
+def _run(subject: Subject, protocol: Protocol, detector: Detector | None) -> Outcome:
+    rng = np.random.default_rng([protocol.seed, zlib.crc32(subject.name.encode())])
+    side, bone = protocol.side, subject.model.bone
+    in_bone, models, trial = take_xrays(subject, protocol, rng)
     features: dict[str, list[Detection]] | None = None
     if protocol.features == "simulated":
         features = {bone: _true_features(subject, in_bone, trial, rng, protocol)}

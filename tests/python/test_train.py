@@ -7,15 +7,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-
 from osteoform._rotation import rotation
 from osteoform._split import held_out
 from osteoform.train.attitude_score import AttitudeScore, score_attitudes
 from osteoform.train.card import card
 from osteoform.train.confusion import fit_confusion, true_names
-from osteoform.train.dataset import (
-    describe,
-)
+from osteoform.train.dataset import describe
 from osteoform.train.export import Calibration, export_onnx, metadata
 from osteoform.train.legs import load_atlas, sample_leg
 from osteoform.train.loop import TrainingReport, learn_batch, new_optimizers

@@ -184,7 +184,7 @@ def _export(
     num_images: int,
     mean_with: Path | None,
 ) -> DetectorScore:
-    """Write the network twice: to measure it, and with the calibration that came of it."""
+    """Write the network to measure it, and again with the calibration that came of it."""
     from osteoform._detect import OnnxDetector
     from osteoform.train.card import card
     from osteoform.train.export import Calibration, export_onnx

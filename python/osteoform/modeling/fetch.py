@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from osteoform._errors import InputError, MissingExtraError, ModelFileError
 from osteoform._output import check_file
+from osteoform._tables import shipped_table
 from osteoform._types import Side
 
 CACHE_VARIABLE = "OSTEOFORM_CACHE"
@@ -61,8 +60,7 @@ class FetchedModel:
 
 def registry() -> dict[str, PublishedModel]:
     """The published models that can be fetched, by name."""
-    text = files("osteoform").joinpath("data/registry.toml").read_text(encoding="utf-8")
-    return {name: _entry(name, row) for name, row in tomllib.loads(text).items()}
+    return {name: _entry(name, row) for name, row in shipped_table("registry").items()}
 
 
 def _entry(name: str, row: Mapping[str, Any]) -> PublishedModel:

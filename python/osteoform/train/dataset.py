@@ -232,7 +232,6 @@ class BatchStream(Dataset[Batch]):
     @property
     def _scenes(self) -> ScenePool:
         if self._pool is None:
-            ScenePool(self.folder, self.plan).wait_for(0, 0)
             self._pool = ScenePool(self.folder, self.plan)
         return self._pool
 

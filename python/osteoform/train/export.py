@@ -64,13 +64,13 @@ def export_onnx(
     part = path.with_suffix(".part")
     _trace(_Deployed(net).eval(), part)
     model = onnx.load(str(part))
-    halve_weights(model)
+    _halve_weights(model)
     onnx.helper.set_model_props(model, metadata(calibration=calibration, origin=origin, seed=seed))
     onnx.save(model, str(part))
     part.rename(path)
 
 
-def halve_weights(model: Any) -> None:
+def _halve_weights(model: Any) -> None:
     """Store every weight in half precision; a cast that runs once at loading gives it back."""
     import onnx
 

@@ -269,7 +269,7 @@ def _learn(
     steps: int | None,
     progress: Progress | None,
 ) -> dict[str, float]:
-    channels = Channels.of_contract()
+    channels, half = Channels.of_contract(), workshop.half_precision
     batches = _batches(stream, workshop, run.step)
     before, start, saved = run.elapsed_s, time.monotonic(), time.monotonic()
     means: dict[str, Tensor] = {}
@@ -281,7 +281,7 @@ def _learn(
         for optimizer, peak in zip(run.optimizers, (_MUON_RATE, _ADAM_RATE), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = peak * _rate(done) * (1.0 if len(run.history) == 1 else _RESTART_RATE)
-        batch, half = next(batches), workshop.half_precision
+        batch = next(batches)
         found = learn_batch(run.net, run.optimizers, batch, channels, half_precision=half)
         run.images_seen += len(batch.images)
         run.images_made += len(batch.images) * (run.step % workshop.repeats == 0)
