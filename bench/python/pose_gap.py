@@ -1,4 +1,4 @@
-"""How far a bone is from the true one, vertex by vertex: as a shift and as turns."""
+"""How far a bone is from the true one, as a shift and as turns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from osteoform import Mesh, ShapeModel
 from osteoform._core import ClosestPointTree, closest_points
 from osteoform.modeling.procrustes import apply_rigid, rigid_transform
 from osteoform.modeling.register import register_bone
-from osteoform.modeling.rigid_fit import align_surface
+from osteoform.modeling.rigid_fit import align_surface, settle_points
 from osteoform.modeling.surface_fit import barycentric
 from osteoform.train.legs import LegAtlas
 
@@ -21,6 +21,7 @@ LIMIT_MM = 5.0
 LIMIT_DEG = 5.0
 # Features hardly tell a turn about the long axis of these: it does not decide.
 NEARLY_ROUND = ("fibula", "patella")
+NUM_POINTS = 800  # of those that settle on the surface
 
 F64 = NDArray[np.float64]
 
@@ -64,27 +65,35 @@ def counterparts_in(atlas: LegAtlas) -> dict[str, Counterparts]:
 
 @dataclass(frozen=True, kw_only=True)
 class PoseGap:
-    """Gap between a bone and the true one.
+    """Gap between a bone and the true one, over the vertices that all views show.
+
+    What no view shows tells of the shape's prior, not of the pose: a femur seen at the knee alone
+    may have any torsion above it. Vertices say which way round a bone is, surfaces how far it is
+    off: a model's vertices may slide along its surface as it bends, a tibia's by 10 degrees about
+    its shaft where the surfaces are 0.5 mm apart.
 
     Attributes
     ----------
-    position_mm
-        Mean distance of the vertices that all views show to their counterparts: it also counts
-        what slides along the surface, as vertices of two shafts do by a few mm.
-    surface_mm
-        Mean distance of those counterparts to the surface that was found.
+    shift_mm
+        How far the middle moves when the true surface is brought on to the one that was found, from
+        where vertices meet their counterparts.
     rotation_deg
-        Angle of the rotation that brings all vertices closest to their counterparts.
+        Angle of that motion's rotation.
     swing_deg, twist_deg
         Its parts: how far the bone's z axis is tilted, and the turn about that axis.
+    position_mm
+        Mean distance of the vertices to their counterparts: pose, shape and what slides.
+    surface_mm
+        Mean distance of the counterparts to the surface that was found: pose and shape.
     """
 
     bone: str
-    position_mm: float
-    surface_mm: float
+    shift_mm: float
     rotation_deg: float
     swing_deg: float
     twist_deg: float
+    position_mm: float
+    surface_mm: float
 
     @staticmethod
     def of(bone: str, found: Mesh, truth: F64, *, axis: F64, seen: NDArray[np.bool_]) -> PoseGap:
@@ -97,20 +106,22 @@ class PoseGap:
         seen
             (N,) marks the vertices that all views show.
         """
-        vertices = found.vertices.astype(np.float64)
-        turn = rigid_transform(vertices, truth)[:3, :3]
+        vertices, wanted = found.vertices.astype(np.float64)[seen], truth[seen]
+        met = rigid_transform(wanted, vertices)
+        some = wanted[:: max(1, len(wanted) // NUM_POINTS)]
+        motion = settle_points(some, found, start=met)
+        turn, middle = motion[:3, :3].T, wanted.mean(axis=0, keepdims=True)
         x, y, z, w = Rotation.from_matrix(turn).as_quat()
         twist = 2.0 * np.arctan2(axis @ [x, y, z], w)
-        _, distances, _ = closest_points(
-            points=truth[seen], vertices=found.vertices, faces=found.faces
-        )
+        _, distances, _ = closest_points(points=wanted, vertices=found.vertices, faces=found.faces)
         return PoseGap(
             bone=bone,
-            position_mm=float(np.linalg.norm(vertices - truth, axis=1)[seen].mean()),
-            surface_mm=float(distances.mean()),
+            shift_mm=float(np.linalg.norm(apply_rigid(motion, middle) - middle)),
             rotation_deg=float(np.rad2deg(Rotation.from_matrix(turn).magnitude())),
             swing_deg=float(np.rad2deg(np.arccos(np.clip(axis @ turn @ axis, -1.0, 1.0)))),
             twist_deg=float(abs(np.rad2deg((twist + np.pi) % (2.0 * np.pi) - np.pi))),
+            position_mm=float(np.linalg.norm(vertices - wanted, axis=1).mean()),
+            surface_mm=float(distances.mean()),
         )
 
     @property
@@ -118,17 +129,11 @@ class PoseGap:
         """The turn that decides: of a nearly round bone the swing alone."""
         return self.swing_deg if self.bone in NEARLY_ROUND else self.rotation_deg
 
+    def within(self, factor: float = 1.0) -> bool:
+        """Whether it is within so many times the limits."""
+        return self.shift_mm <= factor * LIMIT_MM and self.turn_deg <= factor * LIMIT_DEG
+
     @property
     def aligned(self) -> bool:
         """Close enough to count as found."""
-        return self.position_mm <= LIMIT_MM and self.turn_deg <= LIMIT_DEG
-
-    @property
-    def nearly_aligned(self) -> bool:
-        """Within twice the limits."""
-        return self.position_mm <= 2.0 * LIMIT_MM and self.turn_deg <= 2.0 * LIMIT_DEG
-
-    @property
-    def aligned_by_surface(self) -> bool:
-        """The same as `aligned`, but vertices may slide along the surface."""
-        return self.surface_mm <= LIMIT_MM and self.turn_deg <= LIMIT_DEG
+        return self.within()

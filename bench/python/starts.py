@@ -46,6 +46,7 @@ CORRUPTIONS: Mapping[str, tuple[Corruption, tuple[float, ...]]] = {
     "removed": (without, (0.2, 0.4, 0.6)),
     "misnamed": (misnamed, (0.15, 0.3, 0.45)),
 }
+MEASURES = ("shift_mm", "rotation_deg", "swing_deg", "twist_deg", "position_mm", "surface_mm")
 MIN_VERTICES = 0.4
 MIN_POINTS = 6
 
@@ -211,14 +212,13 @@ def _summary(answers: Sequence[Answer]) -> dict[str, Any]:
     wrong = [a for a in answers if not a.gap.aligned]
     medians = {
         f"median_{name}": float(np.median([getattr(a.gap, name) for a in answers]))
-        for name in ("position_mm", "surface_mm", "rotation_deg", "swing_deg", "twist_deg")
+        for name in MEASURES
         if answers
     }
     return {
         "cases": len(answers),
         "aligned": _share(len(right), len(answers)),
-        "aligned_by_surface": _share(sum(a.gap.aligned_by_surface for a in answers), len(answers)),
-        "within_twice_the_limits": _share(sum(a.gap.nearly_aligned for a in answers), len(answers)),
+        "within_twice_the_limits": _share(sum(a.gap.within(2.0) for a in answers), len(answers)),
         "wrong_and_doubted": _share(sum(a.doubted for a in wrong), len(wrong)),
         "aligned_but_doubted": _share(sum(a.doubted for a in right), len(right)),
         **medians,

@@ -64,6 +64,23 @@ def align_surface(moving: Mesh, fixed: Mesh, *, num_points: int = 3000) -> F64:
     return pose
 
 
+def settle_points(points: F64, surface: Mesh, *, start: F64) -> F64:
+    """The rigid transform (4, 4) that brings points (P, 3) [mm] closest to a surface.
+
+    As `align_surface`, but in one direction, for points of a part of a bone, and from the `start`
+    (4, 4): of all places where the points fit, the one nearest to it.
+    """
+    on_surface = nearest_on(surface)
+    pose = start
+    for _ in range(_ROUNDS):
+        moved = apply_rigid(pose, points)
+        step = _normal_step(moved, *on_surface(moved))
+        pose = step @ pose
+        if np.abs(apply_rigid(step, moved) - moved).max() < _STILL_MM:
+            break
+    return pose
+
+
 def _normal_step(source: F64, target: F64, normal: F64) -> F64:
     """The small motion (4, 4) of source points that best closes the gaps along the normals."""
     middle = source.mean(axis=0)

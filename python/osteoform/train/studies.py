@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import ceil
 
 import numpy as np
 from numpy.random import Generator
@@ -18,7 +19,10 @@ from osteoform.train.scenes import sample_present, sample_setting
 from osteoform.train.solids import draw_solids
 from osteoform.train.views import sample_view
 
-_ENLARGED = 2  # an image's size over that of the images in training
+# An image is at least so much larger than those in training; no pixel is coarser than those of a
+# composed whole-leg radiograph that was halved twice.
+_LEAST_ENLARGED = 2
+_COARSEST_MM_PER_PX = 0.7
 _SHAPE_SHARE = (0.4, 0.4, 0.12, 0.08)
 _AP_LATERAL_SHARE = 0.5
 _APART_DEG = (60.0, 90.0)
@@ -74,8 +78,9 @@ def sample_study(atlas: LegAtlas, clutter: F32, rng: Generator) -> Study:
         See `clutter.draw_bank`.
     """
     rows, columns = SHAPES[rng.choice(len(SHAPES), p=_SHAPE_SHARE)]
-    shape = (_ENLARGED * rows, _ENLARGED * columns)
-    setting = sample_setting(atlas, rng, shape=shape)
+    setting = sample_setting(atlas, rng, shape=(rows, columns))
+    enlarged = max(_LEAST_ENLARGED, ceil(setting.mm_per_px / _COARSEST_MM_PER_PX))
+    shape = (enlarged * rows, enlarged * columns)
     present = sample_present(rng, setting.site)
     solids = draw_solids(atlas, setting.leg, rng, parts=present)
     views, in_field = [], []
@@ -85,11 +90,11 @@ def sample_study(atlas: LegAtlas, clutter: F32, rng: Generator) -> Study:
             setting.leg,
             rng,
             site=setting.site,
-            mm_per_px=setting.mm_per_px,
+            mm_per_px=setting.mm_per_px / enlarged,
             shape=shape,
             azimuth_rad=azimuth,
         )
-        exposure = _expose(solids.render(geometry, shape), clutter, rng)
+        exposure = _expose(solids.render(geometry, shape), clutter, rng, enlarged)
         views.append(
             XrayView(
                 name=name,
@@ -119,10 +124,10 @@ def _sample_azimuths(rng: Generator) -> tuple[float, float]:
     return first, first + rng.choice([-1.0, 1.0]) * np.deg2rad(rng.uniform(*_APART_DEG))
 
 
-def _expose(layers: F32, clutter: F32, rng: Generator) -> Exposure:
+def _expose(layers: F32, clutter: F32, rng: Generator, enlarged: int) -> Exposure:
     """Expose layers as they are: the geometry must stay known."""
     size = layers.shape[1], layers.shape[2]
-    small = pick(clutter, rng, (size[0] // _ENLARGED, size[1] // _ENLARGED))
+    small = pick(clutter, rng, (size[0] // enlarged, size[1] // enlarged))
     same = Warp(matrix=np.eye(2), offset=np.zeros(2))
-    crossing = small.repeat(_ENLARGED, 0).repeat(_ENLARGED, 1)
+    crossing = small.repeat(enlarged, 0).repeat(enlarged, 1)
     return expose(layers, same, rng, size=size, clutter=crossing)
