@@ -1,8 +1,12 @@
-"""Where a bone must be, told by the bones it is jointed with."""
+"""Where a bone must be, told by the bones it is jointed with.
+
+One view hardly tells depth and tilt. There, bones are compared as that view shows them: where their
+rays pass, and how they are turned about them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -32,10 +36,14 @@ _FLEXIONS_RAD = np.deg2rad([5.0, 35.0, 65.0, 95.0])
 
 @dataclass(frozen=True, kw_only=True)
 class _Placed:
-    """Where a bone lies and how long it is; of a left leg, in a mirrored world."""
+    """Where a bone lies and how long it is; of a left leg, in a mirrored world.
+
+    `beam` (3,) is the direction of the ray that shows it, where a single view does.
+    """
 
     world_from_anatomy: F64 = field(repr=False)
     size_mm: float
+    beam: F64 | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,30 +92,42 @@ class ExpectedBone:
 
 
 def lost_bones(
-    found: Mapping[str, BoneReconstruction], models: Mapping[str, ShapeModel], *, side: Side
+    found: Mapping[str, BoneReconstruction],
+    models: Mapping[str, ShapeModel],
+    *,
+    side: Side,
+    views: Sequence[XrayView] = (),
 ) -> tuple[str, ...]:
-    """Bones that were not found, or hardly, or not where their leg can have them."""
+    """Bones that were not found, or hardly, or not where their leg can have them in these views."""
     hardly = [bone for bone, result in found.items() if result.confidence < LIKELY]
-    misplaced = misplaced_bones(found, models, side=side)
+    misplaced = misplaced_bones(found, models, side=side, views=views)
     return tuple(bone for bone in found if bone in hardly or bone in misplaced)
 
 
 def misplaced_bones(
-    found: Mapping[str, BoneReconstruction], models: Mapping[str, ShapeModel], *, side: Side
+    found: Mapping[str, BoneReconstruction],
+    models: Mapping[str, ShapeModel],
+    *,
+    side: Side,
+    views: Sequence[XrayView] = (),
 ) -> tuple[str, ...]:
     """Of any two bones that cannot be one leg's the one that must be wrong.
 
     That is the one for which no other neighbour vouches, or else the less confident.
     """
-    there = {b: r for b, r in found.items() if r.status is not FitStatus.NOT_FOUND}
+    there = {
+        bone: _placed(result, models[bone], side, views)
+        for bone, result in found.items()
+        if result.status is not FitStatus.NOT_FOUND
+    }
     fits = {
-        (joint.parent, bone): _plausible(joint, there, models, side)
+        (joint.parent, bone): _plausible(joint, there[joint.parent], there[bone])
         for bone, joint in joints().items()
         if bone in there and joint.parent in there
     }
 
     def trust(bone: str) -> tuple[bool, float]:
-        return any(fits[pair] for pair in fits if bone in pair), there[bone].confidence
+        return any(fits[pair] for pair in fits if bone in pair), found[bone].confidence
 
     misplaced: list[str] = []
     for pair, plausible in fits.items():
@@ -122,14 +142,15 @@ def expected_bones(
     models: Mapping[str, ShapeModel],
     *,
     side: Side,
+    views: Sequence[XrayView] = (),
 ) -> Iterator[ExpectedBone]:
     """How the neighbours of a bone that were found expect it to lie; most usual flexion first.
 
     Where the knee's flexion matters and no other bone tells it, there are several.
     """
     model = models[bone]
-    lost = (bone, *lost_bones(found, models, side=side))
-    usable = {n: _placed(f, models[n], side) for n, f in found.items() if n not in lost}
+    lost = (bone, *lost_bones(found, models, side=side, views=views))
+    usable = {n: _placed(f, models[n], side, views) for n, f in found.items() if n not in lost}
     for joint in joints().values():
         other = {joint.bone: joint.parent, joint.parent: joint.bone}.get(bone)
         if other is None or other not in usable:
@@ -176,35 +197,47 @@ def _flexion(femur: _Placed, tibia: _Placed) -> float:
     return float(angle)
 
 
-def _plausible(
-    joint: Joint,
-    found: Mapping[str, BoneReconstruction],
-    models: Mapping[str, ShapeModel],
-    side: Side,
-) -> bool:
+def _plausible(joint: Joint, parent: _Placed, child: _Placed) -> bool:
     """Whether two bones are within the joint's play of where the leg has them."""
-    parent, child = (_placed(found[n], models[n], side) for n in (joint.parent, joint.bone))
-    actual = np.linalg.inv(parent.world_from_anatomy) @ child.world_from_anatomy
     flexions: tuple[float, ...] = (0.0,)
     if joint.bone == "tibia":
         flexions = (_flexion(parent, child),)
     elif joint.flexion_share > 0.0:
         flexions = tuple(np.deg2rad(np.arange(0.0, 140.0, 10.0)))
-    return any(_within(joint, actual, parent.size_mm, flexion) for flexion in flexions)
+    return any(_within(joint, parent, child, flexion) for flexion in flexions)
 
 
-def _within(joint: Joint, actual: F64, parent_size_mm: float, flexion_rad: float) -> bool:
-    wanted = parent_from_child(joint, parent_size_mm, flexion_rad=flexion_rad)
-    off = np.linalg.inv(wanted) @ actual
-    turn = np.arccos(np.clip((np.trace(off[:3, :3]) - 1.0) / 2.0, -1.0, 1.0))
-    near = float(np.linalg.norm(off[:3, 3])) <= joint.play_mm
-    return near and float(np.rad2deg(turn)) <= joint.play_deg
+def _within(joint: Joint, parent: _Placed, child: _Placed, flexion_rad: float) -> bool:
+    relative = parent_from_child(joint, parent.size_mm, flexion_rad=flexion_rad)
+    wanted, actual = parent.world_from_anatomy @ relative, child.world_from_anatomy
+    gap = actual[:3, 3] - wanted[:3, 3]
+    if child.beam is not None:
+        gap = gap - (gap @ child.beam) * child.beam
+    angle = _angle(actual[:3, :3] @ wanted[:3, :3].T, child.beam)
+    near = float(np.linalg.norm(gap)) <= joint.play_mm
+    return near and float(np.rad2deg(angle)) <= joint.play_deg
 
 
-def _placed(result: BoneReconstruction, model: ShapeModel, side: Side) -> _Placed:
+def _angle(turn: F64, about: F64 | None) -> float:
+    """Angle [rad] of a rotation (3, 3), or of its part (the twist) about a unit vector (3,)."""
+    trace = float(np.trace(turn))
+    if about is None:
+        return float(np.arccos(np.clip((trace - 1.0) / 2.0, -1.0, 1.0)))
+    skew = (turn - turn.T)[[2, 0, 1], [1, 2, 0]]
+    return float(2.0 * abs(np.arctan2(about @ skew, 1.0 + trace)))
+
+
+def _placed(
+    result: BoneReconstruction, model: ShapeModel, side: Side, views: Sequence[XrayView]
+) -> _Placed:
     points = points_of(model, result.b)
     frame = anatomical_frame(model.bone, points)
+    beam = None
+    if len(views) == 1:
+        beam = views[0].geometry.rays((result.world_from_bone @ frame)[None, :3, 3])[0]
+        beam = beam * [-1.0 if side == "left" else 1.0, 1.0, 1.0] / np.linalg.norm(beam)
     return _Placed(
         world_from_anatomy=mirrored_pose(result.world_from_bone, side) @ frame,
         size_mm=size_mm(model.bone, points),
+        beam=beam,
     )

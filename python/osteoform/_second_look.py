@@ -9,7 +9,7 @@ import numpy as np
 
 from osteoform._crop import MARGIN, read_crop
 from osteoform._fit_bones import BoneFitter
-from osteoform._neighbours import expected_bones, lost_bones, misplaced_bones
+from osteoform._neighbours import ExpectedBone, expected_bones, lost_bones, misplaced_bones
 from osteoform._readings import BoneReader
 from osteoform._result import BoneReconstruction
 from osteoform._types import Reading
@@ -30,17 +30,16 @@ def look_again(
 
     Bones that are `given` by somebody's hand stay as they are.
     """
-    side, models = fitter.side, fitter.models
     best, tried = dict(found), set(given)
     while bone := _next_lost(best, tried, fitter):
         tried.add(bone)
-        if bone in misplaced_bones(best, models, side=side):
+        if bone in _misplaced(best, fitter):
             best[bone] = best[bone].rejected()
         for readings, trust in _second_readings(bone, best, fitter, reader):
             fit = fitter.fit_beside(bone, readings, best)
             again = best | {bone: replace(fit, confidence=trust * fit.confidence)}
             better = again[bone].confidence > best[bone].confidence
-            if better and bone not in misplaced_bones(again, models, side=side):
+            if better and bone not in _misplaced(again, fitter):
                 best = again
             if best[bone].confidence > _GOOD_CONFIDENCE:
                 break
@@ -52,13 +51,23 @@ def look_again(
     }
 
 
+def _misplaced(found: Mapping[str, BoneReconstruction], fitter: BoneFitter) -> tuple[str, ...]:
+    return misplaced_bones(found, fitter.models, side=fitter.side, views=fitter.views)
+
+
+def _expected(
+    bone: str, found: Mapping[str, BoneReconstruction], fitter: BoneFitter
+) -> Iterator[ExpectedBone]:
+    return expected_bones(bone, found, fitter.models, side=fitter.side, views=fitter.views)
+
+
 def _next_lost(
     found: Mapping[str, BoneReconstruction], tried: Collection[str], fitter: BoneFitter
 ) -> str | None:
     """A lost bone that was not looked for yet; first those of which a neighbour tells."""
-    side, models = fitter.side, fitter.models
-    lost = [bone for bone in lost_bones(found, models, side=side) if bone not in tried]
-    told = (bone for bone in lost if any(expected_bones(bone, found, models, side=side)))
+    every = lost_bones(found, fitter.models, side=fitter.side, views=fitter.views)
+    lost = [bone for bone in every if bone not in tried]
+    told = (bone for bone in lost if any(_expected(bone, found, fitter)))
     return next(told, next(iter(lost), None))
 
 
@@ -75,7 +84,7 @@ def _second_readings(
     """
     length_mm = float(np.ptp(fitter.models[bone].mean, axis=0).max())
     margin = max(MARGIN, 0.5 * (_FIELD_MM / length_mm - 1.0))
-    for expected in expected_bones(bone, found, fitter.models, side=fitter.side):
+    for expected in _expected(bone, found, fitter):
         told: list[list[Reading]] = [[{bone: expected.detection(v)}] for v in fitter.views]
         closer = [
             read_crop(

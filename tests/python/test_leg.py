@@ -138,6 +138,39 @@ def test_a_bone_where_it_cannot_be_is_misplaced(models: dict[str, ShapeModel], s
     assert misplaced_bones(found, models, side=side) == ("fibula",)
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_with_one_view_bones_may_differ_in_what_it_does_not_show(
+    models: dict[str, ShapeModel], side: Side
+) -> None:
+    found = found_leg(models, side=side, flexion_deg=20.0)
+    middle = found["tibia"].world_from_bone[:3, 3]
+    lone, *_ = views = [
+        osteoform.XrayView(name=name, pixels=np.zeros((64, 64), np.float32), geometry=geometry)
+        for name, geometry in osteoform.standard_views(
+            "cone", ("ap", "lateral"), center=middle
+        ).items()
+    ]
+    pose = found["fibula"].world_from_bone
+    model, mirror = models["fibula"], [-1.0 if side == "left" else 1.0, 1.0, 1.0]
+    tip = points_of(model, found["fibula"].b)["fibular_head_tip"]
+    head = pose[:3, :3] @ (tip * mirror) + pose[:3, 3]
+    beam = lone.geometry.rays(head[None])[0]
+    across = np.cross(beam, [0.0, 0.0, 1.0])
+    for turn, along, misplaced in (
+        (np.zeros(3), 0.1 * beam, False),
+        (np.zeros(3), 60.0 * across / np.linalg.norm(across), True),
+        (across, np.zeros(3), False),
+        (beam, np.zeros(3), True),
+    ):
+        moved = pose.copy()
+        turned = 0.6 * turn / max(float(np.linalg.norm(turn)), 1e-9)
+        moved[:3] = rotation(turned) @ pose[:3]
+        moved[:3, 3] += along + head - rotation(turned) @ head
+        leg = found | {"fibula": replace(found["fibula"], world_from_bone=moved, confidence=0.45)}
+        assert bool(misplaced_bones(leg, models, side=side, views=[lone])) is misplaced
+        assert misplaced_bones(leg, models, side=side, views=views) == ("fibula",)
+
+
 def test_an_expected_bone_lies_in_its_box(models: dict[str, ShapeModel]) -> None:
     found = found_leg(models, side="left", flexion_deg=5.0)
     view = osteoform.XrayView(

@@ -183,12 +183,11 @@ class BoneFitter {
                      const std::vector<Alignment>& answers,
                      BoneFit& result) {
     const FitState<double> first = with_first_modes(answers.front().state);
-    const StartPosterior posterior =
-        start_posterior(model_,
-                        problem_.features,
-                        problem_.prior,
-                        points_in_images(model_, views_, images, first),
-                        first);
+    const StartPosterior posterior = start_posterior(model_,
+                                                     problem_.features,
+                                                     problem_.prior,
+                                                     visible_parts(model_, views_, images, first),
+                                                     first);
     result.start_sd_mm = posterior.sd_mm();
     std::vector<FitState<double>> starts = rival_starts(posterior, first);
     if (answers.size() == 1 && starts.empty()) return false;

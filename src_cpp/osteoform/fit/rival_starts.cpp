@@ -9,9 +9,10 @@
 namespace osteoform {
 namespace {
 
-/// Mean of J'J over the feature points in an image, J = d x_in_world / d parameters.
+/// Mean of J'J over the feature points in an image, J = d x_in_world / d parameters, its visible
+/// part.
 Eigen::MatrixXd motion_metric(const ShapeModel& model,
-                              const std::vector<bool>& in_image,
+                              const std::vector<Eigen::Matrix3d>& visible,
                               const FitState<double>& state) {
   const int num_params = state.num_params();
   Eigen::MatrixXd sum = Eigen::MatrixXd::Zero(num_params, num_params);
@@ -19,14 +20,15 @@ Eigen::MatrixXd motion_metric(const ShapeModel& model,
   Eigen::MatrixXd J(3, num_params);
   const Eigen::Matrix3d& R = state.world_from_bone.rotation;
   for (int j = 0; j < model.features.num_points(); ++j) {
-    if (!in_image[static_cast<std::size_t>(j)]) continue;
+    const Eigen::Matrix3d& part = visible[static_cast<std::size_t>(j)];
+    if (part.isZero()) continue;
     const Eigen::Vector3d x = R * feature_point(model.features, j, state.b);
     J.setZero();
     J.leftCols<3>() = -skew<double>(x);
     J.middleCols<3>(3).setIdentity();
     J.middleCols(kPoseDim, state.b.size()) =
         R * model.features.point_modes.middleRows<3>(3 * j).leftCols(state.b.size());
-    sum += J.transpose() * J;
+    sum += J.transpose() * part * J;  // a projector: part' part = part
     total += 1.0;
   }
   return sum / total;
@@ -37,7 +39,7 @@ Eigen::MatrixXd motion_metric(const ShapeModel& model,
 StartPosterior start_posterior(const ShapeModel& model,
                                FeatureTerm& features,
                                const PriorTerm& prior,
-                               const std::vector<bool>& in_image,
+                               const std::vector<Eigen::Matrix3d>& visible,
                                const FitState<double>& state) {
   NormalEquations sums;
   sums.reset(state.num_params());
@@ -49,7 +51,7 @@ StartPosterior start_posterior(const ShapeModel& model,
 
   // With H = L L', p = L^-T e has the posterior's covariance for white e; its mean square motion is
   // e' (L^-1 A L^-T) e.
-  Eigen::MatrixXd whitened = motion_metric(model, in_image, state);
+  Eigen::MatrixXd whitened = motion_metric(model, visible, state);
   factor.matrixL().solveInPlace(whitened);
   whitened.transposeInPlace();
   factor.matrixL().solveInPlace(whitened);
@@ -80,22 +82,33 @@ std::vector<FitState<double>> rival_starts(const StartPosterior& posterior,
   return rivals;
 }
 
-std::vector<bool> points_in_images(const ShapeModel& model,
-                                   const std::vector<View>& views,
-                                   const std::vector<XrayImage>& images,
-                                   const FitState<double>& state) {
-  std::vector<bool> inside(static_cast<std::size_t>(model.features.num_points()), false);
+std::vector<Eigen::Matrix3d> visible_parts(const ShapeModel& model,
+                                           const std::vector<View>& views,
+                                           const std::vector<XrayImage>& images,
+                                           const FitState<double>& state) {
+  const auto num_points = static_cast<std::size_t>(model.features.num_points());
+  std::vector<Eigen::Matrix3d> visible(num_points, Eigen::Matrix3d::Zero());
   for (std::size_t v = 0; v < views.size(); ++v) {
-    const View view = view_of_bone(views[v], state.world_from_bone_for(static_cast<int>(v)));
-    for (std::size_t j = 0; j < inside.size(); ++j) {
-      const Eigen::Vector3d x = feature_point(model.features, static_cast<int>(j), state.b);
-      const Eigen::Vector2d px =
-          std::visit([&](const auto& g) -> Eigen::Vector2d { return g.project(x); }, view);
-      inside[j] = inside[j] || (px.x() >= 0.0 && px.y() >= 0.0 && px.x() < images[v].width &&
-                                px.y() < images[v].height);
+    const Rigid3<double> world_from_bone = state.world_from_bone_for(static_cast<int>(v));
+    for (std::size_t j = 0; j < num_points; ++j) {
+      const Eigen::Vector3d x =
+          world_from_bone * feature_point(model.features, static_cast<int>(j), state.b);
+      std::visit(
+          [&](const auto& view) {
+            const Eigen::Vector2d px = view.project(x);
+            if (px.x() < 0.0 || px.y() < 0.0 || px.x() >= images[v].width ||
+                px.y() >= images[v].height) {
+              return;
+            }
+            visible[j].setIdentity();
+            if (views.size() > 1) return;
+            const Eigen::Vector3d ray = view.ray(x).normalized();
+            visible[j] -= ray * ray.transpose();
+          },
+          views[v]);
     }
   }
-  return inside;
+  return visible;
 }
 
 }  // namespace osteoform

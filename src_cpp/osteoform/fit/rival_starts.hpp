@@ -11,24 +11,24 @@
 namespace osteoform {
 
 /// How far the features and the prior leave a start open. A motion is the root mean square one of
-/// the feature points that lie in an image, seen or not.
+/// the feature points, detected or not, as far as the images can show it: see `visible_parts`.
 struct StartPosterior {
   Eigen::MatrixXd steps;      ///< columns: a standard deviation along independent directions
   Eigen::VectorXd motion_mm;  ///< of each, the largest first
 
-  /// Of all directions together; infinite where no feature point lies in an image.
+  /// Of all directions together; infinite where no image can show any.
   double sd_mm() const {
     const double sd = motion_mm.norm();
     return sd > 0.0 ? sd : std::numeric_limits<double>::infinity();
   }
 };
 
-/// @param in_image  per feature point of the model: whether it lies in an image
-/// @param state     the aligned start, with the modes alignment moved
+/// @param visible  per feature point of the model: see `visible_parts`
+/// @param state    the aligned start, with the modes alignment moved
 StartPosterior start_posterior(const ShapeModel& model,
                                FeatureTerm& features,
                                const PriorTerm& prior,
-                               const std::vector<bool>& in_image,
+                               const std::vector<Eigen::Matrix3d>& visible,
                                const FitState<double>& state);
 
 /// Other starts the features leave open: steps of up to +-kRivalStep standard deviations along the
@@ -43,10 +43,11 @@ inline constexpr int kMaxRivalDirections = 3;
 std::vector<FitState<double>> rival_starts(const StartPosterior& posterior,
                                            const FitState<double>& state);
 
-/// Which feature points of the model are projected into at least one image.
-std::vector<bool> points_in_images(const ShapeModel& model,
-                                   const std::vector<View>& views,
-                                   const std::vector<XrayImage>& images,
-                                   const FitState<double>& state);
+/// Per feature point of the model, which part of its motion in the world the images can show: none
+/// of a point outside all of them, that across the ray with one view, or else all of it.
+std::vector<Eigen::Matrix3d> visible_parts(const ShapeModel& model,
+                                           const std::vector<View>& views,
+                                           const std::vector<XrayImage>& images,
+                                           const FitState<double>& state);
 
 }  // namespace osteoform
