@@ -3,9 +3,10 @@
     python bench/python/confidence.py --json OUT [--write]
 
 Bones are fitted in simulated X-rays of the people the detector learned from: studies of all kinds
-(see `starts.py`), and planned views of whole bones as `osteoform evaluate` takes them. Neighbours
-have no say. A logistic regression of "within 5 mm and 5 degrees" (see `pose_gap.py`) on what every
-fit knows of itself gives the coefficients; they are tried on people held out.
+(see `starts.py`), and planned views of whole bones as `osteoform evaluate` takes them, in both views
+and in the first alone. Neighbours have no say. A logistic regression of "right" on what every fit
+knows of itself gives the coefficients; they are tried on people held out. Right is, with two views,
+within 5 mm and 5 degrees (`PoseGap`), and with one, that its image is within 5 mm (`shown_gap_mm`).
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,18 +26,18 @@ from scipy.optimize import minimize
 
 import osteoform
 from machine import describe_machine
-from osteoform import FitOptions, FitStatus, Mesh
-from osteoform._confidence import Evidence, probability_right
+from osteoform import BoneReconstruction, FitOptions, FitStatus, Mesh
+from osteoform._confidence import SLOPES, Evidence, Table, probability_right, table_name
 from osteoform._detect import OnnxDetector
 from osteoform._split import held_out, learned_from
 from osteoform._types import BONES, F64
 from osteoform.evaluate import Protocol, Subject, take_xrays
 from osteoform.train.legs import LegAtlas, load_atlas
 from osteoform.train.studies import Study, sample_studies
-from pose_gap import Counterparts, counterparts_in
+from pose_gap import LIMIT_MM, Counterparts, counterparts_in, shown_gap_mm
 from starts import Seen
 
-SLOPES = ("agreement", "shape", "start")
+SPEAK_FOR = ("found", "features", "seen")
 THRESHOLDS = (0.3, 0.5, 0.7)
 BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 RIDGE = 0.5
@@ -46,9 +47,13 @@ TABLE = Path(__file__).parents[2] / "python" / "osteoform" / "data" / "confidenc
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One bone fitted: what the fit knows, and whether it is right."""
+    """One bone fitted: what the fit knows, and whether it is right.
+
+    `kind` is of the study: "any" or "planned"; `part` of the table it belongs to.
+    """
 
     kind: str
+    part: str
     bone: str
     evidence: Evidence
     right: bool
@@ -71,15 +76,30 @@ def cases(
 def _fitted(
     kind: str, study: Study, detector: OnnxDetector, counterparts: dict[str, Counterparts]
 ) -> Iterator[Case]:
-    seen = Seen.of(0, study, detector, counterparts)
-    if not seen.bones:
-        return
-    options = FitOptions(covariance=False, num_threads=1)
-    found = seen.fit(seen.readings, detector, views=study.views, options=options)
-    for bone, fit in found.items():
-        if fit.status is not FitStatus.NOT_FOUND:
-            right = seen.answer(bone, fit, doubted=False).gap.aligned
-            yield Case(kind=kind, bone=bone, evidence=fit.evidence, right=right)
+    """Cases of all bones, with all views and with the first alone."""
+    alone = replace(study, views=study.views[:1], in_field=study.in_field[:1])
+    for shown in (study, alone):
+        seen = Seen.of(0, shown, detector, counterparts)
+        if not seen.bones:
+            continue
+        options = FitOptions(covariance=False, num_threads=1)
+        found = seen.fit(seen.readings, detector, views=shown.views, options=options)
+        for bone, fit in found.items():
+            if fit.status is not FitStatus.NOT_FOUND:
+                yield Case(
+                    kind=kind,
+                    part=table_name(len(shown.views)),
+                    bone=bone,
+                    evidence=fit.evidence,
+                    right=_right(seen, bone, fit),
+                )
+
+
+def _right(seen: Seen, bone: str, fit: BoneReconstruction) -> bool:
+    if len(seen.study.views) > 1:
+        return seen.answer(bone, fit, doubted=False).gap.aligned
+    truth, visible = seen.truth(bone)
+    return shown_gap_mm(fit.mesh, truth, seen.study.views, visible) <= LIMIT_MM
 
 
 def _planned(atlas: LegAtlas, bone: str, person: int, seed: tuple[int, ...]) -> Study:
@@ -102,7 +122,8 @@ def _planned(atlas: LegAtlas, bone: str, person: int, seed: tuple[int, ...]) -> 
 def regress(found: Sequence[Case]) -> dict[str, dict[str, float]]:
     """Slopes of the evidence and an offset per bone, with a slight pull towards none.
 
-    And the agreement that nearly all right bones have.
+    What speaks for a bone may have no slope against it. And the agreement that nearly all right bones
+    have.
     """
     rows = np.array([[getattr(c.evidence, name) for name in SLOPES] for c in found])
     middle, scale = rows.mean(axis=0), rows.std(axis=0)
@@ -115,7 +136,9 @@ def regress(found: Sequence[Case]) -> dict[str, dict[str, float]]:
         gradient = design.T @ (1 / (1 + np.exp(-score)) - right) + RIDGE * w
         return float((np.logaddexp(0, score) - right * score).sum() + RIDGE / 2 * w @ w), gradient
 
-    w = minimize(loss, np.zeros(design.shape[1]), jac=True).x
+    limits = [(0.0, None) if name in SPEAK_FOR else (None, 0.0) for name in SLOPES]
+    free = [(None, None)] * len(BONES)
+    w = minimize(loss, np.zeros(design.shape[1]), jac=True, bounds=limits + free).x
     slopes = w[: len(SLOPES)] / scale
     offsets = w[len(SLOPES) :] - slopes @ middle
     return {
@@ -135,13 +158,13 @@ def summarise(found: Sequence[Case], told: F64) -> dict[str, Any]:
     right = np.array([c.right for c in found])
     return {
         "cases": len(found),
-        "right": round(float(right.mean()), 3),
-        "area_under_curve": round(_area_under_curve(told, right), 3),
+        "right": _share(right),
+        "area_under_curve": _share(told[right][:, None] > told[~right][None]),
         "reliability": [_bin(told, right, low, high) for low, high in pairwise(BINS)],
         "turned_away": {
             str(t): {
-                "of_the_wrong": round(float((told < t)[~right].mean()), 3),
-                "of_the_right": round(float((told < t)[right].mean()), 3),
+                "of_the_wrong": _share((told < t)[~right]),
+                "of_the_right": _share((told < t)[right]),
             }
             for t in THRESHOLDS
         },
@@ -150,20 +173,20 @@ def summarise(found: Sequence[Case], told: F64) -> dict[str, Any]:
 
 def _bin(told: F64, right: NDArray[np.bool_], low: float, high: float) -> dict[str, Any]:
     inside = (told >= low) & (told <= high if high == 1.0 else told < high)
-    share = round(float(right[inside].mean()), 3) if inside.any() else None
-    return {"from": low, "to": high, "cases": int(inside.sum()), "right": share}
+    return {"from": low, "to": high, "cases": int(inside.sum()), "right": _share(right[inside])}
 
 
-def _area_under_curve(told: F64, right: NDArray[np.bool_]) -> float:
-    """Share of the pairs of a right and a wrong bone in which the right one is told likelier."""
-    return float((told[right][:, None] > told[~right][None]).mean())
+def _share(of: NDArray[np.bool_]) -> float | None:
+    """Share of what is true; for the area under the curve, of all pairs of a right and a wrong."""
+    return round(float(of.mean()), 3) if of.size else None
 
 
-def write_table(table: dict[str, dict[str, float]]) -> None:
+def write_table(tables: Mapping[str, dict[str, dict[str, float]]]) -> None:
     """Put the coefficients into the package, under the head of its file."""
     head = TABLE.read_text(encoding="utf-8").split("\n\n")[0]
     parts = [
-        "\n".join([f"[{name}]", *(f"{key} = {value}" for key, value in row.items())])
+        "\n".join([f"[{part}.{name}]", *(f"{key} = {value}" for key, value in row.items())])
+        for part, table in tables.items()
         for name, row in table.items()
     ]
     TABLE.write_text("\n\n".join([head, *parts]) + "\n", encoding="utf-8")
@@ -187,18 +210,25 @@ def main() -> None:
         )
 
     learned = gather(learned_from(), num=arguments.num, seed=arguments.seed)
-    table = regress(learned)
+    parts = sorted({case.part for case in learned})
+    tables = {part: regress([c for c in learned if c.part == part]) for part in parts}
     if arguments.write:
-        write_table(table)
+        write_table(tables)
     apart = gather(held_out(), num=arguments.num // 3, seed=arguments.seed + 1)
-    values: dict[str, Any] = {"machine": describe_machine(), "table": table}
+    values: dict[str, Any] = {"machine": describe_machine(), "tables": tables}
     for name, found in (("learned_from", learned), ("held_out", apart)):
-        told = np.array([probability_right(c.bone, c.evidence, table) for c in found])
-        for kind in ("any", "planned"):
-            mine = np.array([c.kind == kind for c in found])
-            chosen = [c for c in found if c.kind == kind]
-            values.setdefault(name, {})[kind] = summarise(chosen, told[mine])
+        values[name] = {
+            f"{part}, {kind}": _summary(
+                [c for c in found if (c.part, c.kind) == (part, kind)], tables[part]
+            )
+            for part in parts
+            for kind in ("any", "planned")
+        }
     arguments.json.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+def _summary(found: Sequence[Case], table: Table) -> dict[str, Any]:
+    return summarise(found, np.array([probability_right(c.bone, c.evidence, table) for c in found]))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 import osteoform
-from osteoform import Mesh, ShapeModel
+from osteoform import Mesh, ShapeModel, XrayView
 from osteoform._core import ClosestPointTree, closest_points
 from osteoform.modeling.procrustes import apply_rigid, rigid_transform
 from osteoform.modeling.register import register_bone
@@ -137,3 +138,20 @@ class PoseGap:
     def aligned(self) -> bool:
         """Close enough to count as found."""
         return self.within()
+
+
+def shown_gap_mm(
+    found: Mesh, truth: F64, views: Sequence[XrayView], seen: NDArray[np.bool_]
+) -> float:
+    """How far a bone is off in the image that shows it worst, as mm at the bone.
+
+    Mean distance of the images of the vertices that all views show (`seen`, (N,)) from those of
+    their counterparts (N, 3).
+    """
+    vertices, wanted = found.vertices.astype(np.float64)[seen], truth[seen]
+    middle, gaps = wanted.mean(axis=0), []
+    for view in views:
+        px_per_mm = np.linalg.svd(view.geometry.project_jacobian(middle))[1].min()
+        off = view.geometry.project(vertices) - view.geometry.project(wanted)
+        gaps.append(np.linalg.norm(off, axis=1).mean() / px_per_mm)
+    return float(max(gaps))

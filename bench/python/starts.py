@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 import osteoform
 from corrupt import misnamed, without
@@ -34,7 +35,7 @@ from osteoform._detect import OnnxDetector
 from osteoform._fit_bones import BoneFitter
 from osteoform._plot import Panel, draw_panels
 from osteoform._split import held_out
-from osteoform._types import Detector, Side
+from osteoform._types import F64, Detector, Side
 from osteoform.train.legs import load_atlas
 from osteoform.train.studies import Study, sample_studies
 from pose_gap import LIMIT_DEG, LIMIT_MM, NEARLY_ROUND, Counterparts, PoseGap, counterparts_in
@@ -106,15 +107,14 @@ class Seen:
 
     def answer(self, bone: str, found: BoneReconstruction, *, doubted: bool) -> Answer:
         """Compare with the truth."""
-        truth = self.counterparts[bone].on(self.study.vertices[bone])
-        gap = PoseGap.of(
-            bone,
-            found.mesh,
-            truth,
-            axis=found.world_from_bone[:3, 2],
-            seen=self.study.seen(truth).all(axis=0),
-        )
+        truth, seen = self.truth(bone)
+        gap = PoseGap.of(bone, found.mesh, truth, axis=found.world_from_bone[:3, 2], seen=seen)
         return Answer(study=self.index, site=self.study.site, gap=gap, doubted=doubted)
+
+    def truth(self, bone: str) -> tuple[F64, NDArray[np.bool_]]:
+        """Where the model's vertices (N, 3) truly are [mm], and which of them all views show."""
+        truth = self.counterparts[bone].on(self.study.vertices[bone])
+        return truth, self.study.seen(truth).all(axis=0)
 
     def starts(
         self, detector: Detector, change: Corruption = without, share: float = 0.0

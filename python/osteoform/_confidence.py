@@ -1,7 +1,9 @@
-"""How likely a reconstructed bone is where it says, within 5 mm and 5 degrees.
+"""How likely what the images show of a reconstructed bone is right, within 5 mm and 5 degrees.
 
 A logistic regression on what a fit knows of itself, with the coefficients of `data/confidence.toml`
 (`bench/python/confidence.py` finds them, on simulated X-rays of people the detector learned from).
+One view has coefficients of its own: it shows neither depth nor tilt, so there a bone is right
+whose image is within 5 mm.
 """
 
 from __future__ import annotations
@@ -17,9 +19,12 @@ from osteoform._types import F64
 Table = Mapping[str, Mapping[str, float]]
 
 LIKELY = 0.5  # confidence above which a bone is right rather than wrong
+SLOPES = ("found", "rms_mm", "shape", "start", "features", "seen")
 
 _RMS_SCALE_MM = 3.0
+_MOST_RMS_MM = 5.0
 _START_SD_MM = (1.0, 20.0)
+_FEATURE_SCALE = 2.0  # standard deviations
 _LEAST_SEEN = 0.1
 
 
@@ -29,48 +34,79 @@ class Evidence:
 
     Attributes
     ----------
-    agreement
-        Share of the silhouette with a boundary times exp(-(rms / 3 mm)^2), 0 to 1.
+    num_views
+        Images that were searched.
+    found
+        Share of the silhouette with a boundary.
+    rms_mm
+        Root mean square distance to it, 5 mm at most.
     shape
         ln(1 + |b|^2): wrong places ask for unlikely shapes.
     start
         ln of the standard deviation [mm] that the features left the start, between 1 and 20 mm; 0
         where the start was given.
+    features
+        How well the bone meets its feature points: the mean of exp(-(z / 2)^2 / 2), z their distance
+        from where they were seen in standard deviations; 1 where none was.
     seen
         Largest share of its vertices in one image.
     """
 
-    agreement: float
+    num_views: int
+    found: float
+    rms_mm: float
     shape: float
     start: float
+    features: float
     seen: float
 
     @staticmethod
     def of(
-        *, boundary_found: float, boundary_rms_mm: float, b: F64, start_sd_mm: float, seen: float
+        *,
+        num_views: int,
+        boundary_found: float,
+        boundary_rms_mm: float,
+        b: F64,
+        start_sd_mm: float,
+        deviations: F64,
+        seen: float,
     ) -> Evidence:
-        """From the figures of a fit."""
-        near = np.exp(-((boundary_rms_mm / _RMS_SCALE_MM) ** 2))
+        """From the figures of a fit; `deviations` (n,) are those of the feature points."""
+        some = np.isfinite(boundary_rms_mm)
+        met = np.exp(-0.5 * (deviations / _FEATURE_SCALE) ** 2)
         return Evidence(
-            agreement=boundary_found * float(near) if np.isfinite(boundary_rms_mm) else 0.0,
+            num_views=num_views,
+            found=boundary_found if some else 0.0,
+            rms_mm=min(boundary_rms_mm, _MOST_RMS_MM) if some else _MOST_RMS_MM,
             shape=float(np.log1p(b @ b)),
             start=float(np.log(np.clip(start_sd_mm, *_START_SD_MM))),
+            features=float(met.mean()) if len(met) else 1.0,
             seen=seen,
         )
 
+    @property
+    def agreement(self) -> float:
+        """Of silhouette and images, 0 to 1."""
+        return float(self.found * np.exp(-((self.rms_mm / _RMS_SCALE_MM) ** 2)))
+
 
 def probability_right(bone: str, evidence: Evidence, table: Table | None = None) -> float:
-    """Probability that the bone is within 5 mm and 5 degrees, 0 to 1.
+    """Probability that what the images show of the bone is right, 0 to 1.
 
     It is 0 where the images agree less than with nearly any right bone, and where they hardly show
     it: of a bone beside all edges or outside the images a likely shape proves nothing.
 
-    `table` has other coefficients than the shipped ones.
+    `table` has other coefficients than the shipped ones for so many views.
     """
-    table = table or shipped_table("confidence")
+    table = table or shipped_table("confidence")[table_name(evidence.num_views)]
     if evidence.agreement < table["least_agreement"][bone] or evidence.seen < _LEAST_SEEN:
         return 0.0
     score = table["offset"][bone] + sum(
-        slope * getattr(evidence, name) for name, slope in table["slope"].items()
+        table["slope"][name] * float(getattr(evidence, name)) for name in SLOPES
     )
     return float(1.0 / (1.0 + np.exp(-score)))
+
+
+def table_name(num_views: int) -> str:
+    """The part of the table of coefficients for so many views."""
+    return "one_view" if num_views == 1 else "several_views"

@@ -11,10 +11,10 @@ from typing import TypeVar
 import numpy as np
 
 from osteoform import _core
-from osteoform._confidence import Evidence, probability_right
+from osteoform._confidence import probability_right
 from osteoform._core import Alignments, FitOptions, FitStatus
+from osteoform._evidence import gather_evidence, points_in_world
 from osteoform._foreign_rims import foreign_rims
-from osteoform._leg import points_of
 from osteoform._result import BoneReconstruction
 from osteoform._shape_model import ShapeModel
 from osteoform._types import F32, F64, Detection, Mesh, Reading, Side, XrayView
@@ -59,11 +59,7 @@ class AlignedBone:
 
     def points(self) -> dict[str, F64]:
         """Its feature points (3,) in the world [mm], by name in the model's order."""
-        b = np.zeros(self.model.num_modes)
-        b[: len(self.answers.b)] = self.answers.b
-        mirror = np.array([-1.0 if self.side == "left" else 1.0, 1.0, 1.0])
-        turn, shift = self.answers.world_from_bone[:3, :3], self.answers.world_from_bone[:3, 3]
-        return {n: turn @ (p * mirror) + shift for n, p in points_of(self.model, b).items()}
+        return points_in_world(self.model, self.side, self.answers.b, self.answers.world_from_bone)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,8 +190,7 @@ class BoneFitter:
         )
         for stage in _STAGES:
             self._spend(aligned.model.bone, stage, getattr(fitted.times, f"{stage}_ms"))
-        seen = max(_share_inside(view, fitted.vertices) for view in self.views)
-        return _wrap(aligned.model, self.side, fitted, aligned.readings, seen)
+        return _wrap(aligned.model, self.side, fitted, aligned.readings, self.views)
 
     def _spend(self, bone: str, stage: str, spent_ms: float) -> None:
         name = f"{bone}.{stage}"
@@ -228,26 +223,20 @@ def core_features(detection: Detection) -> _core.ViewFeatures:
     )
 
 
-def _share_inside(view: XrayView, vertices: F32) -> float:
-    """Share of world points (N, 3) that a view shows."""
-    at = view.geometry.project(vertices.astype(np.float64))
-    rows, columns = view.pixels.shape
-    return float(((at > -0.5) & (at < [columns - 0.5, rows - 0.5])).all(axis=1).mean())
-
-
 def _wrap(
-    model: ShapeModel, side: Side, fit: _core.BoneFit, readings: Readings, seen: float
+    model: ShapeModel,
+    side: Side,
+    fit: _core.BoneFit,
+    readings: Readings,
+    views: Sequence[XrayView],
 ) -> BoneReconstruction:
     bone = model.bone
     faces = model.faces if side == "right" else np.ascontiguousarray(model.faces[:, ::-1])
     found = fit.status is not FitStatus.NOT_FOUND
-    evidence = Evidence.of(
-        boundary_found=fit.boundary_found,
-        boundary_rms_mm=fit.boundary_rms_mm,
-        b=fit.b,
-        start_sd_mm=fit.start_sd_mm,
-        seen=seen,
+    detections = tuple(
+        of_view[taken][bone] for of_view, taken in zip(readings, fit.readings, strict=True)
     )
+    evidence = gather_evidence(model, side, fit, detections, views)
     return BoneReconstruction(
         bone=bone,
         side=side,
@@ -264,9 +253,7 @@ def _wrap(
         match_quality=fit.match_quality,
         num_matched=fit.num_matched,
         iterations=fit.iterations,
-        detections=tuple(
-            of_view[taken][bone] for of_view, taken in zip(readings, fit.readings, strict=True)
-        ),
+        detections=detections,
         rims=tuple(fit.rims),
         boundary_px=tuple(fit.boundary_px),
     )

@@ -56,7 +56,9 @@ def _found(model: ShapeModel, pose: F64, side: Side) -> BoneReconstruction:
         side=side,
         status=FitStatus.CONVERGED,
         confidence=0.8,
-        evidence=Evidence(agreement=0.8, shape=0.0, start=1.0, seen=1.0),
+        evidence=Evidence(
+            num_views=2, found=0.9, rms_mm=0.5, shape=0.0, start=1.0, features=0.9, seen=1.0
+        ),
         mesh=Mesh(vertices=model.mean, faces=model.faces),
         world_from_bone=pose,
         b=np.zeros(model.num_modes),

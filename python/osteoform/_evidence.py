@@ -1,0 +1,77 @@
+"""What a fit of the core knows of itself, gathered for its confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from osteoform import _core
+from osteoform._confidence import Evidence
+from osteoform._leg import points_of
+from osteoform._rotation import rotation
+from osteoform._shape_model import ShapeModel
+from osteoform._types import F32, F64, Detection, Side, XrayView
+
+
+def points_in_world(model: ShapeModel, side: Side, b: F64, world_from_bone: F64) -> dict[str, F64]:
+    """A bone's feature points (3,) in the world [mm], by name in the model's order.
+
+    `b` may hold the first coefficients only.
+    """
+    every = np.zeros(model.num_modes)
+    every[: len(b)] = b
+    mirror = np.array([-1.0 if side == "left" else 1.0, 1.0, 1.0])
+    turn, shift = world_from_bone[:3, :3], world_from_bone[:3, 3]
+    return {n: turn @ (p * mirror) + shift for n, p in points_of(model, every).items()}
+
+
+def gather_evidence(
+    model: ShapeModel,
+    side: Side,
+    fit: _core.BoneFit,
+    detections: Sequence[Detection],
+    views: Sequence[XrayView],
+) -> Evidence:
+    """The evidence of a fit to views, of which the detections were taken."""
+    deviations = [
+        _deviations(np.stack(list(points_in_world(model, side, fit.b, pose).values())), seen, view)
+        for pose, seen, view in zip(_poses(fit, len(views)), detections, views, strict=True)
+    ]
+    return Evidence.of(
+        num_views=len(views),
+        boundary_found=fit.boundary_found,
+        boundary_rms_mm=fit.boundary_rms_mm,
+        b=fit.b,
+        start_sd_mm=fit.start_sd_mm,
+        deviations=np.concatenate(deviations),
+        seen=max(_share_inside(view, fit.vertices) for view in views),
+    )
+
+
+def _poses(fit: _core.BoneFit, num_views: int) -> list[F64]:
+    """The bone's pose (4, 4) where each view sees it: further views are corrected, if at all."""
+    poses = [fit.world_from_bone] * num_views
+    for index, correction in enumerate(fit.corrections, start=1):
+        poses[index] = fit.world_from_bone.copy()
+        poses[index][:3, :3] = rotation(correction[:3]) @ fit.world_from_bone[:3, :3]
+        poses[index][:3, 3] += correction[3:]
+    return poses
+
+
+def _deviations(points: F64, seen: Detection, view: XrayView) -> F64:
+    """Distances (n,) of points that were seen from the likeliest of the bone's points (F, 3).
+
+    In the standard deviations with which they were seen.
+    """
+    if not len(seen.points_px):
+        return np.zeros(0)
+    namesakes = view.geometry.project(points)[seen.class_probability.argmax(axis=1)]
+    return np.asarray(np.linalg.norm(namesakes - seen.points_px, axis=1) / seen.sigma_px)
+
+
+def _share_inside(view: XrayView, vertices: F32) -> float:
+    """Share of world points (N, 3) that a view shows."""
+    at = view.geometry.project(vertices.astype(np.float64))
+    rows, columns = view.pixels.shape
+    return float(((at > -0.5) & (at < [columns - 0.5, rows - 0.5])).all(axis=1).mean())
