@@ -127,6 +127,8 @@ def local_contrast(image: F32, inside: NDArray[np.bool_], radius: int) -> F32:
 def pad_to_multiple(values: F32, multiple: int = MULTIPLE_PX) -> F32:
     """Zero-pad (h, w) at the bottom and the right."""
     height, width = values.shape
+    if height % multiple == width % multiple == 0:
+        return values
     return np.pad(values, ((0, -height % multiple), (0, -width % multiple)))
 
 
@@ -154,11 +156,7 @@ def _area_weights(num_in: int, num_out: int) -> F32:
 
 
 def _block_sum(image: F32) -> F32:
-    rows, columns = image.shape
-    filled = np.pad(image, ((0, -rows % _BLOCK), (0, -columns % _BLOCK)))
-    rows, columns = filled.shape
-    blocks: F32 = filled.reshape(rows // _BLOCK, _BLOCK, columns // _BLOCK, _BLOCK).sum((1, 3))
-    return blocks
+    return _block_mean(pad_to_multiple(image, _BLOCK), _BLOCK) * np.float32(_BLOCK**2)
 
 
 def _interpolation(num_pixels: int) -> F32:
