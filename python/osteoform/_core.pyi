@@ -208,7 +208,7 @@ class FitOptions:
         max_b: typing.SupportsFloat | typing.SupportsIndex = 4.0,
         calibration_sd_mm: typing.SupportsFloat | typing.SupportsIndex = 0.5,
         calibration_sd_deg: typing.SupportsFloat | typing.SupportsIndex = 0.2,
-        depth_sd_mm: typing.SupportsFloat | typing.SupportsIndex = 0.0,
+        depth_sd_mm: typing.SupportsFloat | typing.SupportsIndex = 20.0,
         step_tolerance_mm: typing.SupportsFloat | typing.SupportsIndex = 0.1,
         num_threads: typing.SupportsInt | typing.SupportsIndex = 1,
         covariance: bool = True,

@@ -102,8 +102,12 @@ class BoneFitter {
       fit_boundary(options_.search_start_mm, options_.iterations, result);
     }
     if (options_.covariance) {
-      result.vertex_sd_mm =
-          vertex_sd_mm(model_, state_, vertices(), normals(), solver_.sums.H, pool_);
+      Eigen::MatrixXd information = solver_.sums.H;
+      // The depth of a start that features told is held, not known.
+      if (!aligned.from_start) {
+        problem_.prior.weigh_depth(-problem_.prior.depth_weight, information);
+      }
+      result.vertex_sd_mm = vertex_sd_mm(model_, state_, vertices(), normals(), information, pool_);
     }
     searcher_.report(state_, vertices(), normals(), result);
     finish(result);

@@ -29,7 +29,7 @@ struct FitOptions {
   double max_b = 4.0;                ///< no coefficient leaves +- this
   double calibration_sd_mm = 0.5;    ///< of views 1, 2, ...; 0: trusted
   double calibration_sd_deg = 0.2;
-  double depth_sd_mm = 0.0;        ///< one view: prior on the start's depth; 0: none
+  double depth_sd_mm = 20.0;       ///< one view: prior on the start's depth; 0: none
   double step_tolerance_mm = 0.1;  ///< translation step below which the last searches stop
   int num_threads = 1;
   bool covariance = true;  ///< per-vertex standard deviation

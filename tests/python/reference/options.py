@@ -23,7 +23,7 @@ class Options:
     max_b: float = 4.0
     calibration_sd_mm: float = 0.5
     calibration_sd_deg: float = 0.2
-    depth_sd_mm: float = 0.0
+    depth_sd_mm: float = 20.0
     step_tolerance_mm: float = 0.1
 
 

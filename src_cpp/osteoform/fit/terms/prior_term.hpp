@@ -33,13 +33,15 @@ struct PriorTerm {
       }
     }
     const double depth = depth_axis.dot(state.world_from_bone.translation - start);
-    for (int k = 0; k < 3; ++k) {
-      for (int l = 0; l <= k; ++l) {
-        sums.H(3 + k, 3 + l) += depth_weight * depth_axis[k] * depth_axis[l];
-      }
-      sums.g[3 + k] += depth_weight * depth * depth_axis[k];
-    }
+    sums.g.segment<3>(3) += depth_weight * depth * depth_axis;
+    weigh_depth(depth_weight, sums.H);
     sums.cost += cost(state);
+  }
+
+  /// Adds the information of a depth known with this weight.
+  void weigh_depth(double weight, Eigen::MatrixXd& H) const {
+    H.block<3, 3>(3, 3).triangularView<Eigen::Lower>() +=
+        weight * depth_axis * depth_axis.transpose();
   }
 
   double cost(const FitState<double>& state) const {
