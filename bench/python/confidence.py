@@ -37,7 +37,7 @@ from osteoform.train.studies import Study, sample_studies
 from pose_gap import LIMIT_MM, Counterparts, counterparts_in, shown_gap_mm
 from starts import Seen
 
-SPEAK_FOR = ("found", "features", "seen")
+SPEAK_FOR = ("agreement", "features", "seen")
 THRESHOLDS = (0.3, 0.5, 0.7)
 BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 RIDGE = 0.5

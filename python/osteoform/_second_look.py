@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from osteoform._confidence import LIKELY
 from osteoform._crop import MARGIN, read_crop
 from osteoform._fit_bones import BoneFitter
 from osteoform._neighbours import ExpectedBone, expected_bones, lost_bones, misplaced_bones
@@ -15,6 +14,7 @@ from osteoform._readings import BoneReader
 from osteoform._result import BoneReconstruction
 from osteoform._types import Reading
 
+_LEAST_CONFIDENCE = 0.3  # of a bone that is found: those below are right once in five times
 _GOOD_CONFIDENCE = 0.8  # of a bone that need not be looked for any further
 _FIELD_MM = 200.0  # a small bone is hardly seen without that much around it
 
@@ -26,7 +26,7 @@ def look_again(
     *,
     given: Collection[str] = (),
 ) -> dict[str, BoneReconstruction]:
-    """Look for every lost bone once more; what still cannot be, or is rather wrong, is not found.
+    """Look for every lost bone once more; what still cannot be, or is hardly right, is not found.
 
     Bones that are `given` by somebody's hand stay as they are.
     """
@@ -44,7 +44,9 @@ def look_again(
             if best[bone].confidence > _GOOD_CONFIDENCE:
                 break
     return {
-        bone: result if bone in given or result.confidence >= LIKELY else result.rejected()
+        bone: result
+        if bone in given or result.confidence >= _LEAST_CONFIDENCE
+        else result.rejected()
         for bone, result in best.items()
     }
 
