@@ -107,7 +107,9 @@ def _planned(atlas: LegAtlas, bone: str, person: int, seed: tuple[int, ...]) -> 
     rng = np.random.default_rng(seed)
     vertices = atlas.vertices[bone][person].astype(np.float32)
     mesh = Mesh(vertices=vertices, faces=atlas.faces[bone])
-    subject = Subject(name=bone, mesh=mesh, model=osteoform.load_model(bone=bone))
+    subject = Subject(
+        name=bone, mesh=mesh, model=osteoform.load_model(bone=bone), rotation=np.eye(3)
+    )
     _, _, trial = take_xrays(subject, Protocol(side="right"), rng)
     truth = trial.truth.vertices.astype(np.float64)
     return Study(

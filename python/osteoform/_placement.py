@@ -11,7 +11,8 @@ from osteoform._core import ClosestPointTree
 from osteoform._distance import sample_surface
 from osteoform._errors import InputError
 from osteoform._shape_model import ShapeModel
-from osteoform._types import F64, Mesh, Side
+from osteoform._types import F64, I32, Mesh, Side
+from osteoform.modeling.procrustes import align_rigid
 
 _NUM_POINTS = 1000
 _NUM_FEW = 200
@@ -71,8 +72,33 @@ class Placement:
         return Mesh(vertices=np.ascontiguousarray(vertices, np.float32), faces=mesh.faces)
 
 
+def place_collection(model: ShapeModel, vertices: F64, faces: I32, *, side: Side) -> F64:
+    """Which way round the bones of a collection in correspondence lie: (S, 3, 3) mesh from bone.
+
+    Their mean is placed by its shape, and each of them by its vertices beside the mean: a single
+    patella is so round that another's shape may fit it better upside down.
+
+    Parameters
+    ----------
+    vertices, faces
+        (S, N, 3) [mm], (M, 3) of right bones.
+    side
+        Of the bones that are asked for: left ones are the right ones mirrored in x.
+    """
+    mean = align_rigid(vertices).mean(axis=0)
+    placed = place_model(model, Mesh(vertices=mean.astype(np.float32), faces=faces), side="right")
+    turns = [umeyama(mean, own, scale=1.0).rotation for own in vertices.astype(np.float64)]
+    mirror = np.diag([-1.0 if side == "left" else 1.0, 1.0, 1.0])
+    return mirror @ np.stack(turns) @ placed.mesh_from_bone[:3, :3] @ mirror
+
+
 def place_model(
-    model: ShapeModel, mesh: Mesh, *, side: Side, num_points: int = _NUM_POINTS
+    model: ShapeModel,
+    mesh: Mesh,
+    *,
+    side: Side,
+    num_points: int = _NUM_POINTS,
+    rotation: F64 | None = None,
 ) -> Placement:
     """Align a model with a whole bone of unknown position, orientation and size.
 
@@ -80,6 +106,7 @@ def place_model(
     turned by 45 degrees about the longest axis); each is refined by iterated closest points (Besl and McKay 1992) with a scale (Umeyama 1991), since
     bones differ in size. The best of them are told apart by letting the model deform: the bone
     looks like the model one way round only. `num_points` points of each surface are compared.
+    A `rotation` (3, 3) mesh from bone that is known, roughly, is the only start.
 
     Raises
     ------
@@ -91,7 +118,8 @@ def place_model(
     if np.array_equal(model.faces, mesh.faces) and len(model.mean) == len(mesh.vertices):
         return _place_by_correspondence(mean, _Surface.of(mesh, num_points))
     bone = _Surface.of(mesh, num_points)
-    coarse = [_refine_one_way(start, bone.few, mean) for start in _starts(mean.points, bone.points)]
+    starts = _starts(mean.points, bone.points, rotation)
+    coarse = [_refine_one_way(start, bone.few, mean) for start in starts]
     coarse.sort(key=lambda candidate: _one_way_rms(candidate, bone.few, mean))
     fine = [_refine(candidate, mean, bone) for candidate in _distinct(coarse)]
     fine.sort(key=lambda candidate: _rms(candidate, mean, bone))
@@ -155,21 +183,28 @@ def _deform(start: Similarity, model: ShapeModel, bone: _Surface) -> tuple[Simil
     return current, float(np.sqrt(np.mean(np.square(distances_mm))))
 
 
-def _starts(model_points: F64, mesh_points: F64) -> list[Similarity]:
+def _starts(model_points: F64, mesh_points: F64, known: F64 | None) -> list[Similarity]:
     model_center, model_axes, model_spread = _moments(model_points)
     mesh_center, mesh_axes, mesh_spread = _moments(mesh_points)
     if not mesh_spread > 0.0:
         raise InputError("the mesh must have an extent, all its points are the same")
     scale = mesh_spread / model_spread
-    starts = []
+    rotations = [known] if known is not None else _axis_rotations(model_axes, mesh_axes)
+    return [
+        Similarity(scale=scale, rotation=r, translation=mesh_center - scale * r @ model_center)
+        for r in rotations
+    ]
+
+
+def _axis_rotations(model_axes: F64, mesh_axes: F64) -> list[F64]:
+    rotations = []
     for order, turn in product(permutations(range(3)), (0.0, np.pi / 4.0)):
         for signs in product((1.0, -1.0), repeat=3):
             axes = mesh_axes @ (np.eye(3)[:, order] * signs)
             rotation = axes @ _about_last_axis(turn) @ model_axes.T
             if np.linalg.det(rotation) > 0.0:
-                translation = mesh_center - scale * rotation @ model_center
-                starts.append(Similarity(scale=scale, rotation=rotation, translation=translation))
-    return starts
+                rotations.append(rotation)
+    return rotations
 
 
 def _about_last_axis(angle_rad: float) -> F64:

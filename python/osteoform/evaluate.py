@@ -25,7 +25,7 @@ from osteoform._trial import (
     simulate_trial,
     simulated_features,
 )
-from osteoform._types import BONES, Detection, Detector, Mesh, Side
+from osteoform._types import BONES, F64, Detection, Detector, Mesh, Side
 from osteoform.modeling.features import standing_features
 from osteoform.simulate import Physics
 
@@ -39,12 +39,13 @@ class Subject:
     """A real bone to test with, and the model that has not seen it.
 
     The mesh may have any axes and any topology: only mm, a whole bone and a closed surface are
-    needed.
+    needed. `rotation` (3, 3) mesh from bone is which way round it lies, where that is known.
     """
 
     name: str
     mesh: Mesh = field(repr=False)
     model: ShapeModel = field(repr=False)
+    rotation: F64 | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +143,8 @@ def take_xrays(
 ) -> tuple[Mesh, dict[str, ShapeModel], Trial]:
     """The subject in the bone frame, models of the bones that are X-rayed, and the views."""
     side, bone = protocol.side, subject.model.bone
-    in_bone = place_model(subject.model, subject.mesh, side=side).to_bone(subject.mesh)
+    placed = place_model(subject.model, subject.mesh, side=side, rotation=subject.rotation)
+    in_bone = placed.to_bone(subject.mesh)
     models = {bone: subject.model}
     others: list[Mesh] = []
     if protocol.features == "detected" and not protocol.alone:

@@ -12,7 +12,7 @@ import pytest
 import osteoform
 from osteoform import Detection, FitStatus, Mesh, ShapeModel, XrayView
 from osteoform._distance import DistanceSummary
-from osteoform._placement import place_model, umeyama
+from osteoform._placement import place_collection, place_model, umeyama
 from osteoform._trial import (
     mirrored,
     random_pose,
@@ -22,6 +22,7 @@ from osteoform._trial import (
 )
 from osteoform.demo import draw_bone
 from osteoform.evaluate import CaseResult, Outcome, Protocol, Subject, evaluate, report
+from osteoform.modeling.correspondence import read_correspondence
 from osteoform.modeling.features import standing_features
 
 
@@ -73,6 +74,35 @@ def test_a_mesh_in_correspondence_is_placed_by_it(
     np.testing.assert_allclose(placed.mesh_from_bone, mesh_from_bone, atol=1e-3)
     back = placed.to_bone(mesh)
     np.testing.assert_allclose(back.vertices, model.mean, atol=1e-3)
+
+
+def test_a_rotation_that_is_known_is_kept(model: ShapeModel, rng: np.random.Generator) -> None:
+    """Even the wrong way round, where the shape would say otherwise."""
+    bone = _shuffled(draw_bone(model, rng)[0], rng)
+    upside_down = np.diag([1.0, -1.0, -1.0])
+    placed = place_model(model, bone, side="right", rotation=upside_down)
+    wanted = np.eye(4)
+    wanted[:3, :3] = upside_down
+    assert _rotation_deg(placed.mesh_from_bone, wanted) < 45.0
+    assert _rotation_deg(place_model(model, bone, side="right").mesh_from_bone, np.eye(4)) < 4.0
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_patellae_of_a_collection_lie_as_their_mean_does(
+    shared_data: Path, rng: np.random.Generator, side: str
+) -> None:
+    """In the files all bones lie alike; by its own shape one in four would be upside down."""
+    vertices, faces = read_correspondence(shared_data / "bones/llp26/llp26_left_patella.npz")
+    turns = [_any_pose(rng)[:3, :3] for _ in vertices]
+    turned = np.stack([v @ turn.T for v, turn in zip(vertices, turns, strict=True)])
+    mirror = np.diag([-1.0 if side == "left" else 1.0, 1.0, 1.0])
+    found = place_collection(osteoform.load_model(bone="patella"), turned, faces, side=side)
+    for rotation, turn in zip(found, turns, strict=True):
+        pose = np.eye(4)
+        pose[:3, :3] = mirror @ turn @ mirror
+        lies = np.eye(4)
+        lies[:3, :3] = rotation
+        assert _rotation_deg(lies, pose) < 25.0
 
 
 def test_a_similarity_is_recovered_from_points(rng: np.random.Generator) -> None:

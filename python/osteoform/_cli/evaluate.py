@@ -27,6 +27,7 @@ from osteoform._cli.options import (
 )
 from osteoform._errors import InputError
 from osteoform._output import check_file, check_folder, staged_folder
+from osteoform._types import Side
 
 if TYPE_CHECKING:
     from osteoform._shape_model import ShapeModel
@@ -173,8 +174,9 @@ def _single(path: Path, model: ShapeModel | None) -> Subject:
 
 
 def _collection(
-    path: Path, bone: str, side: str, shared: ShapeModel | None, chosen: Sequence[int] | None
+    path: Path, bone: str, side: Side, shared: ShapeModel | None, chosen: Sequence[int] | None
 ) -> list[Subject]:
+    from osteoform._placement import place_collection
     from osteoform._trial import mirrored
     from osteoform._types import Mesh
     from osteoform.evaluate import Subject
@@ -185,6 +187,7 @@ def _collection(
     indices = range(len(vertices)) if chosen is None else chosen
     if any(index >= len(vertices) for index in indices):
         raise InputError(f"--subjects must be 0 to {len(vertices) - 1}, found {list(indices)}")
+    turns = None if shared is None else place_collection(shared, vertices, faces, side=side)
     found = []
     for index in indices:
         right = Mesh(vertices=vertices[index].astype("float32"), faces=faces)
@@ -193,6 +196,7 @@ def _collection(
                 name=f"{path.stem}-{index}",
                 mesh=right if side == "right" else mirrored(right),
                 model=shared or build_model(vertices, faces, bone, leave_out=[index]),
+                rotation=None if turns is None else turns[index],
             )
         )
     return found
