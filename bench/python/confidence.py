@@ -41,7 +41,6 @@ SPEAK_FOR = ("agreement", "features", "seen")
 THRESHOLDS = (0.3, 0.5, 0.7)
 BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 RIDGE = 0.5
-LEAST_PERCENT = 3.0  # of the right bones agree less than what is asked of every bone
 TABLE = Path(__file__).parents[2] / "python" / "osteoform" / "data" / "confidence.toml"
 
 
@@ -124,8 +123,7 @@ def _planned(atlas: LegAtlas, bone: str, person: int, seed: tuple[int, ...]) -> 
 def regress(found: Sequence[Case]) -> dict[str, dict[str, float]]:
     """Slopes of the evidence and an offset per bone, with a slight pull towards none.
 
-    What speaks for a bone may have no slope against it. And the agreement that nearly all right bones
-    have.
+    What speaks for a bone may have no slope against it.
     """
     rows = np.array([[getattr(c.evidence, name) for name in SLOPES] for c in found])
     middle, scale = rows.mean(axis=0), rows.std(axis=0)
@@ -146,13 +144,7 @@ def regress(found: Sequence[Case]) -> dict[str, dict[str, float]]:
     return {
         "slope": dict(zip(SLOPES, slopes.round(3).tolist(), strict=True)),
         "offset": dict(zip(BONES, offsets.round(3).tolist(), strict=True)),
-        "least_agreement": {bone: _least_agreement(found, bone) for bone in BONES},
     }
-
-
-def _least_agreement(found: Sequence[Case], bone: str) -> float:
-    right = [c.evidence.agreement for c in found if c.right and c.bone == bone]
-    return round(float(np.percentile(right, LEAST_PERCENT)), 3)
 
 
 def summarise(found: Sequence[Case], told: F64) -> dict[str, Any]:

@@ -26,6 +26,7 @@ _MOST_RMS_MM = 5.0
 _START_SD_MM = (1.0, 20.0)
 _FEATURE_SCALE = 2.0  # standard deviations
 _LEAST_SEEN = 0.1
+_LEAST_AGREEMENT = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,13 +96,13 @@ class Evidence:
 def probability_right(bone: str, evidence: Evidence, table: Table | None = None) -> float:
     """Probability that what the images show of the bone is right, 0 to 1.
 
-    It is 0 where the images agree less than with nearly any right bone, and where they hardly show
-    it: of a bone beside all edges or outside the images a likely shape proves nothing.
+    It is 0 where the images hardly have an edge for the bone, and where they hardly show it: beside
+    all edges or outside the images a likely shape proves nothing.
 
     `table` has other coefficients than the shipped ones for so many views.
     """
     table = table or shipped_table("confidence")[table_name(evidence.num_views)]
-    if evidence.agreement < table["least_agreement"][bone] or evidence.seen < _LEAST_SEEN:
+    if evidence.agreement < _LEAST_AGREEMENT or evidence.seen < _LEAST_SEEN:
         return 0.0
     score = table["offset"][bone] + sum(
         table["slope"][name] * float(getattr(evidence, name)) for name in SLOPES

@@ -67,13 +67,12 @@ def test_probability_is_the_logistic_of_a_table():
     table = {
         "slope": dict(zip(SLOPES, slopes, strict=True)),
         "offset": {"tibia": 1.0},
-        "least_agreement": {"tibia": 0.3},
     }
     known = {"found": 0.9, "rms_mm": 0.0, "shape": 3.0, "start": 2.0, "features": 0.5, "seen": 1.0}
     evidence = Evidence(num_views=2, **known)
     score = 1.0 + 1.8 - 3.0 - 1.0 + 1.5 + 0.25
     assert probability_right("tibia", evidence, table) == pytest.approx(1 / (1 + np.exp(-score)))
-    hardly = Evidence(num_views=2, **{**known, "found": 0.29})
+    hardly = Evidence(num_views=2, **{**known, "found": 0.04})
     assert probability_right("tibia", hardly, table) == 0.0
 
 
