@@ -111,7 +111,7 @@ class BoneFitter:
             return self._fit(fits[bone][0], options, claimed[bone])
 
         again = self._side_by_side([bone for bone in found if claimed[bone]], fit_without)
-        return found | {b: r for b, r in again.items() if r.status is not FitStatus.NOT_FOUND}
+        return found | {bone: _surer(found[bone], other) for bone, other in again.items()}
 
     def fit_beside(
         self, bone: str, readings: Readings, found: Mapping[str, BoneReconstruction]
@@ -126,7 +126,7 @@ class BoneFitter:
         if not foreign:
             return first
         again = self._fit(aligned, self.options, foreign)
-        return first if again.status is FitStatus.NOT_FOUND else again
+        return _surer(first, again)
 
     def _side_by_side(
         self, bones: Collection[str], work: Callable[[str, FitOptions], _T]
@@ -195,6 +195,11 @@ class BoneFitter:
     def _spend(self, bone: str, stage: str, spent_ms: float) -> None:
         name = f"{bone}.{stage}"
         self.timings_ms[name] = self.timings_ms.get(name, 0.0) + spent_ms
+
+
+def _surer(first: BoneReconstruction, again: BoneReconstruction) -> BoneReconstruction:
+    """Of two fits the one that is likelier right."""
+    return max(again, first, key=lambda fit: fit.confidence)
 
 
 def _likely(bone: str, of_view: Sequence[Reading]) -> list[Reading]:
