@@ -14,7 +14,7 @@ from osteoform._readings import BoneReader
 from osteoform._result import BoneReconstruction
 from osteoform._types import Reading
 
-_LEAST_CONFIDENCE = 0.2  # of a bone that is found: those below are right once in five times
+_LEAST_CONFIDENCE = 0.3  # of a bone that is found: those below are right once in five times
 _GOOD_CONFIDENCE = 0.8  # of a bone that need not be looked for any further
 _FIELD_MM = 200.0  # a small bone is hardly seen without that much around it
 
