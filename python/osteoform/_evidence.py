@@ -8,22 +8,10 @@ import numpy as np
 
 from osteoform import _core
 from osteoform._confidence import Evidence
-from osteoform._leg import points_of
+from osteoform._leg import points_in_world
 from osteoform._rotation import rotation
 from osteoform._shape_model import ShapeModel
 from osteoform._types import F32, F64, Detection, Side, XrayView
-
-
-def points_in_world(model: ShapeModel, side: Side, b: F64, world_from_bone: F64) -> dict[str, F64]:
-    """A bone's feature points (3,) in the world [mm], by name in the model's order.
-
-    `b` may hold the first coefficients only.
-    """
-    every = np.zeros(model.num_modes)
-    every[: len(b)] = b
-    mirror = np.array([-1.0 if side == "left" else 1.0, 1.0, 1.0])
-    turn, shift = world_from_bone[:3, :3], world_from_bone[:3, 3]
-    return {n: turn @ (p * mirror) + shift for n, p in points_of(model, every).items()}
 
 
 def gather_evidence(

@@ -13,8 +13,9 @@ import numpy as np
 from osteoform import _core
 from osteoform._confidence import probability_right
 from osteoform._core import Alignments, FitOptions, FitStatus
-from osteoform._evidence import gather_evidence, points_in_world
+from osteoform._evidence import gather_evidence
 from osteoform._foreign_rims import foreign_rims
+from osteoform._leg import points_in_world
 from osteoform._result import BoneReconstruction
 from osteoform._shape_model import ShapeModel
 from osteoform._types import F32, F64, Detection, Mesh, Reading, Side, XrayView

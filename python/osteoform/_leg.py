@@ -100,6 +100,18 @@ def points_of(model: ShapeModel, b: F64) -> dict[str, F64]:
     return dict(zip(model.point_names, points, strict=True))
 
 
+def points_in_world(model: ShapeModel, side: Side, b: F64, world_from_bone: F64) -> dict[str, F64]:
+    """A bone's feature points (3,) in the world [mm], by name in the model's order.
+
+    `b` may hold the first coefficients only.
+    """
+    every = np.zeros(model.num_modes)
+    every[: len(b)] = b
+    mirror = np.array([-1.0 if side == "left" else 1.0, 1.0, 1.0])
+    turn, shift = world_from_bone[:3, :3], world_from_bone[:3, 3]
+    return {n: turn @ (p * mirror) + shift for n, p in points_of(model, every).items()}
+
+
 def anatomical_frame(bone: str, points: Mapping[str, F64]) -> F64:
     """(4, 4) [mm] of a right bone from its feature points (3,) by name.
 

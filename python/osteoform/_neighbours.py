@@ -19,6 +19,7 @@ from osteoform._leg import (
     joints,
     mirrored_pose,
     parent_from_child,
+    points_in_world,
     points_of,
     size_deviation,
     size_loadings,
@@ -75,8 +76,8 @@ class ExpectedBone:
     def detection(self, view: XrayView) -> Detection:
         """What a detector that is off by the play would say of it in a view."""
         empty = Detection.empty(self.model.bone, len(self.model.point_names))
-        inside = self._in_world(np.stack(list(points_of(self.model, self.b).values())))
-        at = view.geometry.project(inside)
+        points = points_in_world(self.model, self.side, self.b, self.world_from_bone)
+        at = view.geometry.project(np.stack(list(points.values())))
         box = self.box_px(view)
         scale = np.linalg.norm(box[2:] - box[:2]) / np.linalg.norm(np.ptp(self.model.mean, axis=0))
         return replace(

@@ -11,7 +11,8 @@ import pytest
 import osteoform
 from osteoform import Detection
 from osteoform._confidence import SLOPES, Evidence, probability_right
-from osteoform._evidence import gather_evidence, points_in_world
+from osteoform._evidence import gather_evidence
+from osteoform._leg import points_in_world
 from osteoform._rotation import rotation
 from osteoform._types import BONES
 
