@@ -68,7 +68,7 @@ class OnnxDetector:
 
     def __init__(
         self,
-        path: Path | None = None,
+        path: str | Path | None = None,
         *,
         num_threads: int = 2,
         harmonizer: Harmonizer | None = None,

@@ -110,7 +110,7 @@ class OnnxHarmonizer:
         onnxruntime is not installed.
     """
 
-    def __init__(self, path: Path, *, num_threads: int = 2) -> None:
+    def __init__(self, path: str | Path, *, num_threads: int = 2) -> None:
         self._session = open_session(path, num_threads, what=_WHAT)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         for there, kind in ((inputs, "input"), (outputs, "output")):

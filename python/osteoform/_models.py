@@ -34,7 +34,7 @@ def load_model(source: str | Path | None = None, *, bone: str | None = None) -> 
         Nothing is there, the file cannot be used, or it is of another bone.
     """
     if source is None:
-        source = bone or "femur"
+        return _shipped(bone or "femur")
     path = Path(source)
     if path.is_dir():
         if bone is None:

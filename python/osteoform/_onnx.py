@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 
-def open_session(path: Path, num_threads: int, *, what: str) -> onnxruntime.InferenceSession:
+def open_session(path: str | Path, num_threads: int, *, what: str) -> onnxruntime.InferenceSession:
     """Open a network on the CPU; `what` it is goes into the messages.
 
     Raises
@@ -27,7 +27,7 @@ def open_session(path: Path, num_threads: int, *, what: str) -> onnxruntime.Infe
         raise MissingExtraError(
             "detection needs onnxruntime: pip install onnxruntime, or pass features="
         ) from error
-    if not path.is_file():
+    if not Path(path).is_file():
         raise DetectionError(f"{what} {path} does not exist")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads

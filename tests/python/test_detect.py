@@ -160,7 +160,7 @@ def test_frame_turns_ellipses_too():
 
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(DetectionError, match=r"nowhere\.onnx does not exist"):
-        OnnxDetector(tmp_path / "nowhere.onnx")
+        OnnxDetector(str(tmp_path / "nowhere.onnx"))
 
 
 def test_garbage_is_refused(tmp_path):

@@ -229,6 +229,14 @@ def test_load_model(path: Path) -> None:
         load_model("no_such_bone")
 
 
+def test_a_folder_of_that_name_does_not_hide_the_shipped_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "femur").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_model(bone="femur").bone == "femur"
+
+
 def test_shipped_models_load() -> None:
     for name in shipped_models():
         assert load_model(name).origin
