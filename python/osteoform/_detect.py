@@ -16,11 +16,9 @@ from osteoform._harmonize import Harmonizer
 from osteoform._network_file import NUM_TURNS, NetworkFacts, Tensor, read_facts
 from osteoform._normalize import NormalizedImage, normalize, pad_to_multiple
 from osteoform._onnx import open_session
-from osteoform._peaks import Frame, NetworkOutput
+from osteoform._peaks import MIN_TURN, Frame, NetworkOutput
 from osteoform._peaks import Reading as NetworkReading
 from osteoform._types import F32, Detection, Side, XrayView
-
-MIN_TURN = 0.02  # probability from which a quarter turn is tried
 
 _WHAT = "detector network"
 
@@ -152,7 +150,10 @@ class OnnxDetector:
         fed = np.ascontiguousarray(images[:, None], np.float32)
         heat, shape, box, *attitude = self._session.run(self._facts.outputs, {"image": fed})
         told = (
-            [{"turns": a[:NUM_TURNS], "direction": a[NUM_TURNS:]} for a in attitude[0]]
+            [
+                {"turns": a[:NUM_TURNS], "direction": a[NUM_TURNS:], "upright": float(a[0])}
+                for a in attitude[0]
+            ]
             if attitude
             else []
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from osteoform._normalize import NormalizedImage
 from osteoform._types import F32, F64, Detection
 
 MIN_MASS = 0.2
+MIN_TURN = 0.02  # quarter turns less likely than that are not tried
 
 _REACHES = (2, 4, 8)  # half widths of a peak's window, in cells
 _REACH = _REACHES[-1]
@@ -32,7 +33,8 @@ class NetworkOutput:
 
     heat (P, h, w) probabilities, shape (E, 3, h, w) px, box (bones, 5) px; turns (4,) probability
     of each number of quarter turns (np.rot90) that would set the image upright; direction (2,)
-    of the beam along a right leg's medial and anterior axes, the shorter the less sure.
+    of the beam along a right leg's medial and anterior axes, the shorter the less sure. upright is
+    the probability that heat and box are of an image that is: 1 where the network does not tell.
     """
 
     heat: F32 = field(repr=False)
@@ -40,6 +42,7 @@ class NetworkOutput:
     box: F32 = field(repr=False)
     turns: F32 = field(default_factory=lambda: np.full(4, 0.25, np.float32))
     direction: F32 = field(default_factory=lambda: np.zeros(2, np.float32))
+    upright: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,15 +163,22 @@ def _narrowest(weight: F64, present: F32) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """All peaks of one network output."""
+    """All peaks of one network output, given that its image is upright.
+
+    The network was taught to see nothing in images that are not, so what it sees is a product of
+    two probabilities: that the image is upright, which the fit decides, and that a feature is there.
+    `taken_out` (P,) is what heat was divided by to be the second alone.
+    """
 
     output: NetworkOutput
     padded: F32 = field(repr=False)
     peaks: tuple[Peaks, ...]
+    taken_out: F32 = field(repr=False)
 
     @staticmethod
     def of(output: NetworkOutput, stride_px: int) -> Reading:
         """Find the first and the second peak of every channel."""
+        output, taken_out = _given_upright(output)
         padded = np.pad(output.heat, ((0, 0), (_REACH, _REACH), (_REACH, _REACH)))
         remaining, peaks = padded.copy(), []
         for _ in range(_NUM_PEAKS):
@@ -177,13 +187,17 @@ class Reading:
             channel, cell = np.nonzero(found.inside)
             row, column = found.windows[channel, :, cell].T
             remaining[channel, row, column] = 0.0
-        return Reading(output=output, padded=padded, peaks=tuple(peaks))
+        return Reading(output=output, padded=padded, peaks=tuple(peaks), taken_out=taken_out)
 
     @property
     def score(self) -> float:
-        """Number of features found, each counted by its probability."""
+        """Number of features found, each counted by its probability, in an upright image.
+
+        How likely that is the network tells twice, by the turn and by what it sees: their mean.
+        """
         mass = self.peaks[0].mass
-        return float(mass[mass >= MIN_MASS].sum())
+        upright = 0.5 * (self.output.upright + self.taken_out)
+        return float((mass * upright)[mass >= MIN_MASS].sum())
 
     def detection(self, bone: str, frame: Frame, facts: NetworkFacts) -> Detection:
         """What was seen of one bone, in original pixels."""
@@ -267,6 +281,15 @@ class Reading:
             root = np.array([[s11, s12], [s12, s22]], np.float64)
             squared[i] = root @ root.T
         return seen, squared
+
+
+def _given_upright(output: NetworkOutput) -> tuple[NetworkOutput, F32]:
+    """The output given that its image is upright, and what heat was divided by, (P,)."""
+    upright = max(output.upright, MIN_TURN)
+    taken_out: F32 = np.maximum(output.heat.sum((1, 2)), np.float32(upright))
+    box = output.box.copy()
+    box[:, 4] = np.minimum(box[:, 4] / upright, 1.0)
+    return replace(output, heat=output.heat / taken_out[:, None, None], box=box), taken_out
 
 
 def _sigma(spread_px: F64, frame: Frame, facts: NetworkFacts) -> F64:

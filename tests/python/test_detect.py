@@ -40,16 +40,39 @@ def gaussian(u_px: float, v_px: float, mass: float = 1.0) -> np.ndarray:
     return mass * heat / heat.sum()
 
 
-def reading(*heat: np.ndarray) -> Reading:
+def reading(*heat: np.ndarray, upright: float = 1.0) -> Reading:
     shape = np.broadcast_to(np.array([8.0, 6.0, 1.0])[:, None, None], (1, 3, 16, 16))
     box = np.array([[10, 12, 40, 50, 0.9], [0, 0, 0, 0, 0.0]], np.float32)
     output = NetworkOutput(
-        heat=np.stack(heat).astype(np.float32), shape=shape.astype(np.float32), box=box
+        heat=np.stack(heat).astype(np.float32),
+        shape=shape.astype(np.float32),
+        box=box,
+        upright=upright,
     )
     return Reading.of(output, 4)
 
 
 NOTHING = np.zeros((16, 16))
+
+
+def test_features_are_told_as_if_the_image_were_upright():
+    faint = gaussian(30.0, 22.0, mass=0.08)
+    unsure, sure = (reading(faint, NOTHING, NOTHING, NOTHING, upright=p) for p in (0.1, 1.0))
+    assert not len(sure.detection("femur", SAME, FACTS).points_px)
+    told = unsure.detection("femur", SAME, FACTS)
+    np.testing.assert_allclose(told.points_px, [[30.0, 22.0]], atol=0.3)
+    assert told.class_probability[0, 0] == pytest.approx(0.8, abs=0.02)
+    assert told.box_confidence == 1.0
+
+
+def test_a_reading_counts_as_far_as_its_image_is_upright():
+    seen = gaussian(30.0, 22.0, mass=0.9)
+    sure = reading(seen, NOTHING, NOTHING, NOTHING)
+    torn = reading(seen, NOTHING, NOTHING, NOTHING, upright=0.1)
+    unlikely = reading(0.1 * seen, NOTHING, NOTHING, NOTHING, upright=0.1)
+    assert sure.score == pytest.approx(0.9, abs=0.02)
+    assert torn.score == pytest.approx(0.5, abs=0.02)
+    assert unlikely.score == pytest.approx(0.09, abs=0.01)
 
 
 def test_peaks_are_found_between_the_cells():

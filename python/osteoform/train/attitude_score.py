@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from osteoform._attitude import name_direction
-from osteoform._detect import MIN_TURN
+from osteoform._peaks import MIN_TURN
 from osteoform._types import F32, F64
 
 _RIGHT_WITHIN_DEG = 45.0
