@@ -7,8 +7,6 @@ Bones are fitted in simulated X-rays of the people the detector learned from: st
 and in the first alone. Neighbours have no say. A logistic regression of "right" on what every fit
 knows of itself gives the coefficients; they are tried on people held out. Right is, with two views,
 within 5 mm and 5 degrees (`PoseGap`), and with one, that its image is within 5 mm (`shown_gap_mm`).
-A patella is so round that its surface hardly tells its turn: it is also right where the surface lies
-as near as 5 degrees would move its rim, and the right way round.
 """
 
 from __future__ import annotations
@@ -43,8 +41,6 @@ SPEAK_FOR = ("agreement", "features", "seen")
 THRESHOLDS = (0.3, 0.5, 0.7)
 BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 RIDGE = 0.5
-DISC_MM = 1.7  # that 5 degrees move the rim of a patella, 20 mm from its middle
-DISC_DEG = 45.0
 TABLE = Path(__file__).parents[2] / "python" / "osteoform" / "data" / "confidence.toml"
 
 
@@ -100,9 +96,7 @@ def _fitted(
 
 def _right(seen: Seen, bone: str, fit: BoneReconstruction) -> bool:
     if len(seen.study.views) > 1:
-        gap = seen.answer(bone, fit, doubted=False).gap
-        lies_well = bone == "patella" and gap.surface_mm <= DISC_MM and gap.rotation_deg <= DISC_DEG
-        return gap.aligned or lies_well
+        return seen.answer(bone, fit, doubted=False).gap.aligned
     truth, visible = seen.truth(bone)
     return shown_gap_mm(fit.mesh, truth, seen.study.views, visible) <= LIMIT_MM
 

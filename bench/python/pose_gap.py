@@ -23,6 +23,8 @@ LIMIT_DEG = 5.0
 # Features hardly tell a turn about the long axis of these: it does not decide.
 NEARLY_ROUND = ("fibula", "patella")
 NUM_POINTS = 800  # of those that settle on the surface
+DISC_MM = 1.7  # that 5 degrees move the rim of a patella, 20 mm from its middle
+DISC_DEG = 45.0  # a patella turned by less is the right way round
 
 F64 = NDArray[np.float64]
 
@@ -71,7 +73,9 @@ class PoseGap:
     What no view shows tells of the shape's prior, not of the pose: a femur seen at the knee alone
     may have any torsion above it. Vertices say which way round a bone is, surfaces how far it is
     off: a model's vertices may slide along its surface as it bends, a tibia's by 10 degrees about
-    its shaft where the surfaces are 0.5 mm apart.
+    its shaft where the surfaces are 0.5 mm apart. A patella is so round that even its surface hardly
+    tells its turn: it is also within the limits where the surface lies as near as the limit would
+    move its rim, and the right way round.
 
     Attributes
     ----------
@@ -132,7 +136,12 @@ class PoseGap:
 
     def within(self, factor: float = 1.0) -> bool:
         """Whether it is within so many times the limits."""
-        return self.shift_mm <= factor * LIMIT_MM and self.turn_deg <= factor * LIMIT_DEG
+        near = self.shift_mm <= factor * LIMIT_MM
+        return near and (self.turn_deg <= factor * LIMIT_DEG or self._lies_well(factor))
+
+    def _lies_well(self, factor: float) -> bool:
+        upright = self.bone == "patella" and self.rotation_deg <= DISC_DEG
+        return upright and self.surface_mm <= factor * DISC_MM
 
     @property
     def aligned(self) -> bool:

@@ -93,6 +93,17 @@ def test_a_bone_upside_down_is_not_aligned_however_well_it_lies():
     assert not found.aligned
 
 
+def test_a_patella_tilted_within_its_surface_is_aligned():
+    patella = a_bone("patella")
+    tilted = gap(patella, turned(8.0, 0.0, 0.0), name="patella")
+    assert tilted.turn_deg > 5.0
+    assert tilted.aligned == (tilted.surface_mm <= 1.7)
+    assert tilted.aligned
+    far = gap(patella, turned(30.0, 0.0, 0.0), name="patella")
+    assert far.rotation_deg < 45.0
+    assert not far.aligned
+
+
 def test_a_twist_spoils_the_alignment_of_bones_that_show_it():
     assert not gap(a_bone("tibia"), turned(0.0, 0.0, 20.0), name="tibia").aligned
     fibula = a_bone("fibula")
