@@ -19,6 +19,7 @@ from osteoform._types import F64
 Table = Mapping[str, Mapping[str, float]]
 
 LIKELY = 0.5  # confidence above which a bone is right rather than wrong
+SURE = 0.8  # and from which nothing else is tried
 SLOPES = ("agreement", "shape", "start", "features", "seen")
 
 _RMS_SCALE_MM = 3.0

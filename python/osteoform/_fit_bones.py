@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from osteoform import _core
-from osteoform._confidence import probability_right
+from osteoform._confidence import SURE, probability_right
 from osteoform._core import Alignments, FitOptions, FitStatus
 from osteoform._evidence import gather_evidence
 from osteoform._foreign_rims import foreign_rims
@@ -41,7 +41,7 @@ class AlignedBone:
     readings
         What it was aligned to, per view.
     unlikely
-        All readings of the views, where some were left out; they wait until the others fail.
+        All readings of the views, where some were left out; they wait until the others are unsure.
     answers
         Poses and pairings, as the core has them.
     """
@@ -143,12 +143,13 @@ class BoneFitter:
     def _fit_likely(
         self, aligned: AlignedBone, options: FitOptions
     ) -> tuple[AlignedBone, BoneReconstruction]:
-        """Try the likely readings; all of them, where those lead nowhere."""
+        """Try the likely readings; all of them, where those lead nowhere sure."""
         found = self._fit(aligned, options)
-        if found.status is FitStatus.NOT_FOUND and aligned.unlikely is not None:
-            aligned = self._align(aligned.model.bone, aligned.unlikely, None, options)
-            found = self._fit(aligned, options)
-        return aligned, found
+        if found.confidence >= SURE or aligned.unlikely is None:
+            return aligned, found
+        all_aligned = self._align(aligned.model.bone, aligned.unlikely, None, options)
+        again = self._fit(all_aligned, options)
+        return (all_aligned, again) if _surer(found, again) is again else (aligned, found)
 
     def _align(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from osteoform._types import F64, Detection, Side, XrayView
 
 _PLAY_SHARE = 0.4  # the play is two and a half standard deviations
 _SURE = 0.95
+_MET_BY_CHANCE = 0.2  # how often a wrong bone lies where a joint may have it; an assumption
 _FLEXIONS_RAD = np.deg2rad([5.0, 35.0, 65.0, 95.0])
 
 
@@ -112,9 +114,10 @@ def misplaced_bones(
     side: Side,
     views: Sequence[XrayView] = (),
 ) -> tuple[str, ...]:
-    """Of any two bones that cannot be one leg's the one that must be wrong.
+    """Bones that cannot be one leg's with those that are likelier right.
 
-    That is the one for which no other neighbour vouches, or else the less confident.
+    Of all sets of bones that can, the likeliest is kept: what speaks for a bone is its confidence,
+    and for two that a joint joins also that they lie as it has them, which by chance they seldom do.
     """
     there = {
         bone: _placed(result, models[bone], side, views)
@@ -127,14 +130,16 @@ def misplaced_bones(
         if bone in there and joint.parent in there
     }
 
-    def trust(bone: str) -> tuple[bool, float]:
-        return any(fits[pair] for pair in fits if bone in pair), found[bone].confidence
+    def speaks_for(kept: tuple[str, ...]) -> float:
+        inside = [plausible for pair, plausible in fits.items() if set(pair) <= set(kept)]
+        if not all(inside):
+            return -np.inf
+        alone = sum(-np.log1p(-min(found[bone].confidence, _SURE)) for bone in kept)
+        return float(alone - len(inside) * np.log(_MET_BY_CHANCE))
 
-    misplaced: list[str] = []
-    for pair, plausible in fits.items():
-        if not plausible and not set(pair) & set(misplaced):
-            misplaced.append(min(reversed(pair), key=trust))
-    return tuple(misplaced)
+    sets = (kept for n in range(len(there) + 1) for kept in combinations(there, n))
+    best = max(sets, key=speaks_for)
+    return tuple(bone for bone in there if bone not in best)
 
 
 def expected_bones(

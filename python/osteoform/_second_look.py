@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from osteoform._confidence import SURE
 from osteoform._crop import MARGIN, read_crop
 from osteoform._fit_bones import BoneFitter
 from osteoform._neighbours import ExpectedBone, expected_bones, lost_bones, misplaced_bones
@@ -15,7 +16,6 @@ from osteoform._result import BoneReconstruction
 from osteoform._types import Reading
 
 _LEAST_CONFIDENCE = 0.3  # of a bone that is found: those below are right once in five times
-_GOOD_CONFIDENCE = 0.8  # of a bone that need not be looked for any further
 _FIELD_MM = 200.0  # a small bone is hardly seen without that much around it
 
 
@@ -41,7 +41,7 @@ def look_again(
             better = again[bone].confidence > best[bone].confidence
             if better and bone not in _misplaced(again, fitter):
                 best = again
-            if best[bone].confidence > _GOOD_CONFIDENCE:
+            if best[bone].confidence > SURE:
                 break
     return {
         bone: result
