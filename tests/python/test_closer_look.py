@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from osteoform import FitOptions, _core, load_model
 from osteoform._closer_look import CloserLook, align_closely, believed
 from osteoform._detections import joined, only
-from osteoform._fit_bones import BoneFitter, core_features
+from osteoform._fit_bones import AlignedBone, BoneFitter, core_features
 from osteoform._trial import Trial, simulate_trial, simulated_features
 from osteoform._types import Detection, Mesh, Reading, Side, XrayView
 from osteoform.modeling.features import standing_features
@@ -19,6 +19,13 @@ from osteoform.modeling.features import standing_features
 MODEL = load_model(bone="femur").truncated(20)
 NAMES = list(MODEL.point_names)
 KNEE = [n for n, name in enumerate(NAMES) if "condyl" in name or "trochlea" in name]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Of a fit only how likely it is right."""
+
+    confidence: float
 
 
 def seen_at(points_px: np.ndarray, names: Sequence[int], sigma_px: float) -> Detection:
@@ -203,3 +210,29 @@ def test_worse_features_leave_the_start_more_open(trial):
         ).start_sd_mm
 
     assert 0.2 < sd(1.0) < sd(3.0) < 30.0
+
+
+@pytest.mark.parametrize(("sure_of_likely", "num_fits"), [(0.6, 2), (0.9, 1)])
+def test_unlikely_readings_wait_until_the_likely_ones_leave_doubt(
+    trial, monkeypatch, sure_of_likely, num_fits
+):
+    """Of the first view the wrong way up much was seen, the right way up little."""
+    study, fine = trial
+    some = np.arange(len(fine[0].points_px)) % 3 == 0
+    little = only(fine[0], points=some, ellipses=np.zeros(len(fine[0].ellipse_ids), np.bool_))
+    fits: list[AlignedBone] = []
+
+    def fit(self: BoneFitter, aligned: AlignedBone, options: FitOptions) -> Fitted:
+        fits.append(aligned)
+        return Fitted(confidence=sure_of_likely if aligned.unlikely else 0.7)
+
+    monkeypatch.setattr(BoneFitter, "_fit", fit)
+    fitter = BoneFitter(
+        side="right", models={"femur": MODEL}, views=study.views, options=FitOptions(num_threads=1)
+    )
+    readings = [[{"femur": fine[0]}, {"femur": little}], [{"femur": fine[1]}]]
+    aligned = fitter.align_all({"femur": (readings, None)})["femur"]
+    assert [len(of_view) for of_view in aligned.readings] == [1, 1]
+    _, found = fitter._fit_likely(aligned, fitter.options)
+    assert [[len(of_view) for of_view in a.readings] for a in fits] == [[1, 1], [2, 1]][:num_fits]
+    assert found.confidence == max(sure_of_likely, 0.7)

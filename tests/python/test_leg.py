@@ -140,6 +140,15 @@ def test_a_bone_where_it_cannot_be_is_misplaced(models: dict[str, ShapeModel], s
     assert misplaced_bones(found, models, side=side) == ("fibula",)
 
 
+def test_two_doubtful_bones_do_not_outvote_a_sure_one(models: dict[str, ShapeModel]) -> None:
+    found = found_leg(models, side="right", flexion_deg=20.0)
+    for bone, confidence in (("femur", 0.33), ("patella", 0.4), ("tibia", 0.96), ("fibula", 0.7)):
+        pose = found[bone].world_from_bone.copy()
+        pose[:3, 3] += 80.0 if bone in ("femur", "patella") else 0.0
+        found[bone] = replace(found[bone], world_from_bone=pose, confidence=confidence)
+    assert misplaced_bones(found, models, side="right") == ("femur",)
+
+
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_with_one_view_bones_may_differ_in_what_it_does_not_show(
     models: dict[str, ShapeModel], side: Side
