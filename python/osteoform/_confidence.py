@@ -20,13 +20,13 @@ Table = Mapping[str, Mapping[str, float]]
 
 LIKELY = 0.5  # confidence above which a bone is right rather than wrong
 SURE = 0.8  # and from which nothing else is tried
+LEAST_SEEN = 0.1  # share of a bone from which an image shows it
 SLOPES = ("agreement", "shape", "start", "features", "seen")
 
 _RMS_SCALE_MM = 3.0
 _MOST_RMS_MM = 5.0
 _START_SD_MM = (1.0, 20.0)
 _FEATURE_SCALE = 2.0  # standard deviations
-_LEAST_SEEN = 0.1
 _LEAST_AGREEMENT = 0.05
 
 
@@ -37,7 +37,7 @@ class Evidence:
     Attributes
     ----------
     num_views
-        Images that were searched.
+        Images that show the bone: one that does not cannot tell its depth in the other.
     found, rms_mm
         Share of the silhouette with a boundary, and the root mean square distance to it, 5 mm at most.
     shape
@@ -103,7 +103,7 @@ def probability_right(bone: str, evidence: Evidence, table: Table | None = None)
     `table` has other coefficients than the shipped ones for so many views.
     """
     table = table or shipped_table("confidence")[table_name(evidence.num_views)]
-    if evidence.agreement < _LEAST_AGREEMENT or evidence.seen < _LEAST_SEEN:
+    if evidence.agreement < _LEAST_AGREEMENT or evidence.seen < LEAST_SEEN:
         return 0.0
     score = table["offset"][bone] + sum(
         table["slope"][name] * float(getattr(evidence, name)) for name in SLOPES
@@ -113,4 +113,4 @@ def probability_right(bone: str, evidence: Evidence, table: Table | None = None)
 
 def table_name(num_views: int) -> str:
     """The part of the table of coefficients for so many views."""
-    return "one_view" if num_views == 1 else "several_views"
+    return "several_views" if num_views > 1 else "one_view"

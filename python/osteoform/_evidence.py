@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from osteoform import _core
-from osteoform._confidence import Evidence
+from osteoform._confidence import LEAST_SEEN, Evidence
 from osteoform._leg import points_in_world
 from osteoform._rotation import rotation
 from osteoform._shape_model import ShapeModel
@@ -26,14 +26,15 @@ def gather_evidence(
         _deviations(np.stack(list(points_in_world(model, side, fit.b, pose).values())), seen, view)
         for pose, seen, view in zip(_poses(fit, len(views)), detections, views, strict=True)
     ]
+    shown = [_share_inside(view, fit.vertices) for view in views]
     return Evidence.of(
-        num_views=len(views),
+        num_views=sum(share >= LEAST_SEEN for share in shown),
         boundary_found=fit.boundary_found,
         boundary_rms_mm=fit.boundary_rms_mm,
         b=fit.b,
         start_sd_mm=fit.start_sd_mm,
         deviations=np.concatenate(deviations),
-        seen=max(_share_inside(view, fit.vertices) for view in views),
+        seen=max(shown),
     )
 
 

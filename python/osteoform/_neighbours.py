@@ -70,6 +70,11 @@ class ExpectedBone:
     play_mm: float
     confidence: float
 
+    @property
+    def sd_mm(self) -> float:
+        """Standard deviation of where it is; all its points are off together."""
+        return _PLAY_SHARE * self.play_mm
+
     def box_px(self, view: XrayView) -> F64:
         """(4,) u0, v0, u1, v1 of its image in a view."""
         at = view.geometry.project(self._in_world(self.model.instance(self.b).astype(np.float64)))
@@ -85,7 +90,7 @@ class ExpectedBone:
         return replace(
             empty,
             points_px=at,
-            sigma_px=np.full(len(at), _PLAY_SHARE * self.play_mm * scale),
+            sigma_px=np.full(len(at), self.sd_mm * scale),
             class_probability=_SURE * np.eye(len(at)),
         )
 

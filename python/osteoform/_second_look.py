@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from osteoform._confidence import SURE
+from osteoform._confidence import SURE, probability_right
+from osteoform._core import FitStatus
 from osteoform._crop import MARGIN, read_crop
 from osteoform._fit_bones import BoneFitter
 from osteoform._neighbours import ExpectedBone, expected_bones, lost_bones, misplaced_bones
@@ -35,9 +36,9 @@ def look_again(
         tried.add(bone)
         if bone in _misplaced(best, fitter):
             best[bone] = best[bone].rejected()
-        for readings, trust in _second_readings(bone, best, fitter, reader):
+        for readings, told_by in _second_readings(bone, best, fitter, reader):
             fit = fitter.fit_beside(bone, readings, best)
-            again = best | {bone: replace(fit, confidence=trust * fit.confidence)}
+            again = best | {bone: _as_told(fit, told_by) if told_by else fit}
             better = again[bone].confidence > best[bone].confidence
             if better and bone not in _misplaced(again, fitter):
                 best = again
@@ -76,11 +77,10 @@ def _second_readings(
     found: Mapping[str, BoneReconstruction],
     fitter: BoneFitter,
     reader: BoneReader,
-) -> Iterator[tuple[list[list[Reading]], float]]:
+) -> Iterator[tuple[list[list[Reading]], ExpectedBone | None]]:
     """What a closer look shows of a bone where its neighbours expect it, and what they expect.
 
-    Either with what is given of it by hand, and with the probability that it holds: what only a
-    neighbour tells is wrong where the neighbour is.
+    Either with what is given of it by hand; the second with who tells it.
     """
     length_mm = float(np.ptp(fitter.models[bone].mean, axis=0).max())
     margin = max(MARGIN, 0.5 * (_FIELD_MM / length_mm - 1.0))
@@ -98,9 +98,22 @@ def _second_readings(
             or of_view
             for view, of_view in zip(fitter.views, told, strict=True)
         ]
-        for readings, trust in ((closer, 1.0), (told, expected.confidence)):
+        for readings, told_by in ((closer, None), (told, expected)):
             with_hand = [
                 reader.with_hand(bone, view, of_view)
                 for view, of_view in zip(fitter.views, readings, strict=True)
             ]
-            yield with_hand, trust
+            yield with_hand, told_by
+
+
+def _as_told(fit: BoneReconstruction, told_by: ExpectedBone) -> BoneReconstruction:
+    """A fit to what a neighbour tells: wrong where the neighbour is, and told with one error.
+
+    Points that are off together leave the start as open as each is, however many there are.
+    """
+    if fit.status is FitStatus.NOT_FOUND:
+        return fit
+    start = max(fit.evidence.start, float(np.log(told_by.sd_mm)))
+    evidence = replace(fit.evidence, start=start)
+    confidence = told_by.confidence * probability_right(fit.bone, evidence)
+    return replace(fit, evidence=evidence, confidence=confidence)

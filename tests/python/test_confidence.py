@@ -130,7 +130,31 @@ def test_a_bone_where_its_features_were_seen_meets_them(side: str):
         )
     met = gather_evidence(model, side, fit, seen, views)
     assert met.features == pytest.approx(1.0, abs=1e-6)
-    assert met.num_views == 2
     off = [replace(seen[0], points_px=seen[0].points_px + [4.0, 0.0]), seen[1]]
     half = gather_evidence(model, side, fit, off, views).features
     assert half == pytest.approx(0.5 + 0.5 * np.exp(-0.5), abs=1e-6)
+
+
+def test_an_image_that_does_not_show_the_bone_does_not_count():
+    model = osteoform.load_model(bone="patella")
+    pose = np.eye(4)
+    pose[2, 3] = 900.0
+    geometries = osteoform.standard_views("cone", ("ap", "lateral"), center=pose[:3, 3])
+    fit = SimpleNamespace(
+        b=np.zeros(model.num_modes),
+        world_from_bone=pose,
+        corrections=np.zeros((1, 6)),
+        vertices=model.mean + pose[:3, 3].astype(np.float32),
+        boundary_found=0.9,
+        boundary_rms_mm=0.5,
+        start_sd_mm=2.0,
+    )
+    nothing = [Detection.empty("patella", len(model.point_names))] * 2
+    for second_px, num_views in ((4000, 2), (2, 1)):
+        views = [
+            osteoform.XrayView(name=name, pixels=np.zeros((px, px), np.float32), geometry=geometry)
+            for (name, geometry), px in zip(geometries.items(), (4000, second_px), strict=True)
+        ]
+        told = gather_evidence(model, "right", fit, nothing, views)
+        assert told.num_views == num_views
+        assert told.seen == 1.0

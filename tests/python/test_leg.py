@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import osteoform
-from osteoform._confidence import Evidence
+from osteoform._confidence import Evidence, probability_right
 from osteoform._core import FitStatus
 from osteoform._leg import (
     anatomical_frame,
@@ -24,6 +24,7 @@ from osteoform._leg import (
 from osteoform._neighbours import expected_bones, lost_bones, misplaced_bones
 from osteoform._result import BoneReconstruction
 from osteoform._rotation import rotation
+from osteoform._second_look import _as_told
 from osteoform._shape_model import ShapeModel
 from osteoform._types import BONES, F64, Detection, Mesh, Side
 from osteoform.demo import demonstrate
@@ -138,6 +139,23 @@ def test_a_bone_where_it_cannot_be_is_misplaced(models: dict[str, ShapeModel], s
     assert misplaced_bones(pair, models, side=side) == ("tibia",)
     # But the femur and the patella vouch for this one.
     assert misplaced_bones(found, models, side=side) == ("fibula",)
+
+
+def test_what_a_neighbour_tells_is_worth_what_the_neighbour_is(
+    models: dict[str, ShapeModel],
+) -> None:
+    """Many points that are off together do not make a start certain."""
+    found = found_leg(models, side="right", flexion_deg=20.0)
+    told_by = next(iter(expected_bones("fibula", found, models, side="right")))
+    fit = replace(found["fibula"], evidence=replace(found["fibula"].evidence, start=0.3))
+    told = _as_told(fit, told_by)
+    assert told.evidence.start == pytest.approx(np.log(told_by.sd_mm))
+    assert told.confidence == pytest.approx(
+        told_by.confidence * probability_right("fibula", told.evidence)
+    )
+    open_start = replace(fit, evidence=replace(fit.evidence, start=2.9))
+    assert _as_told(open_start, told_by).evidence.start == 2.9
+    assert _as_told(fit.rejected(), told_by).confidence == 0.0
 
 
 def test_two_doubtful_bones_do_not_outvote_a_sure_one(models: dict[str, ShapeModel]) -> None:
