@@ -15,24 +15,13 @@ from osteoform.train.confusion import fit_confusion, true_names
 from osteoform.train.dataset import describe
 from osteoform.train.export import Calibration, export_onnx, metadata
 from osteoform.train.legs import load_atlas, sample_leg
-from osteoform.train.loop import TrainingReport, learn_batch, new_optimizers
+from osteoform.train.loop import TrainingReport
 from osteoform.train.losses import losses
-from osteoform.train.muon import orthogonal
 from osteoform.train.network import FeatureNet, Readout
 from osteoform.train.randomize import randomize, sample_warp
 from osteoform.train.scenes import MARGIN_PX, Truth, sample_scene
-from osteoform.train.thaw import load_exported, mean_network, unfold
 from osteoform.train.validate import BoneScore, DetectorScore, validate
 from training_batch import CHANNELS, random_batch
-
-
-def test_loss_falls_on_one_batch():
-    torch.manual_seed(0)
-    net, batch = FeatureNet(CHANNELS), random_batch()
-    optimizers = new_optimizers(net)
-    history = [learn_batch(net, optimizers, batch, CHANNELS) for _ in range(8)]
-    assert history[-1]["heat"] < history[0]["heat"] - 0.3
-    assert all(np.isfinite(list(found.values())).all() for found in history)
 
 
 def test_loss_is_least_at_the_truth():
@@ -55,8 +44,8 @@ def test_loss_is_least_at_the_truth():
             direction=batch.direction,
         )
 
-    there = losses(readout_about(batch.points), batch, CHANNELS.ellipse_heat)
-    beside = losses(readout_about(batch.points + 3.0), batch, CHANNELS.ellipse_heat)
+    there = losses(readout_about(batch.points), batch, torch.tensor(CHANNELS.ellipse_heat))
+    beside = losses(readout_about(batch.points + 3.0), batch, torch.tensor(CHANNELS.ellipse_heat))
     assert there.heat < beside.heat
     assert float(there.shape) == pytest.approx(0.0, abs=1e-9)
     assert float(there.box) == pytest.approx(0.0, abs=1e-9)
@@ -87,88 +76,6 @@ def test_warp_carries_image_and_truth_alike():
         patch = image.values[v - 8 : v + 9, u - 8 : u + 9]
         assert image.values[v, u] > np.median(patch) + 0.3
     np.testing.assert_allclose(told["boxes"][0, :2], told["points"].min(0), atol=1e-4)
-
-
-def test_exported_network_agrees_with_pytorch(tmp_path):
-    pytest.importorskip("onnx")
-    from osteoform._detect import OnnxDetector
-
-    torch.manual_seed(1)
-    net = FeatureNet(CHANNELS).eval()
-    path = tmp_path / "net.onnx"
-    export_onnx(net, path, calibration=Calibration(), origin="test", seed=1)
-    assert path.stat().st_size < 3e6
-    detector = OnnxDetector(path, num_threads=1)
-    assert detector.facts.points == CHANNELS.points
-    images = np.random.default_rng(0).normal(size=(2, 128, 64)).astype(np.float32)
-    found = detector.run(images)
-    with torch.no_grad():
-        read = net(torch.from_numpy(images[:, None]))
-    logits = torch.cat([read.heat.flatten(2), read.absent[..., None]], 2)
-    heat = torch.softmax(logits, 2)[..., :-1].reshape(read.heat.shape)
-    np.testing.assert_allclose(found[1].heat, heat[1].numpy(), atol=1e-5)
-    np.testing.assert_allclose(found[0].box[:, :4], 32 * read.box[0].numpy(), atol=1e-2)
-    np.testing.assert_allclose(found[1].turns, torch.softmax(read.turn[1], 0), atol=1e-5)
-    np.testing.assert_allclose(found[1].direction, read.direction[1], atol=1e-5)
-
-
-def as_if_trained() -> FeatureNet:
-    """A network whose normalisations do something."""
-    net = FeatureNet(CHANNELS)
-    for norm in (m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)):
-        torch.nn.init.uniform_(norm.weight, 0.5, 2.0)
-        torch.nn.init.normal_(norm.bias)
-        torch.nn.init.normal_(norm.running_mean, std=0.1)
-        torch.nn.init.uniform_(norm.running_var, 0.2, 0.6)
-    return net
-
-
-def test_exported_network_can_be_trained_further(tmp_path):
-    torch.manual_seed(1)
-    trained, images = as_if_trained(), torch.randn(8, 1, 64, 64)
-    path = tmp_path / "net.onnx"
-    origin = "`train --steps 1`, then with --from its network `train --steps 2`"
-    export_onnx(trained, path, calibration=Calibration(), origin=origin, seed=0)
-    net = FeatureNet(CHANNELS)
-    assert load_exported(net, path) == ("train --steps 1", "train --steps 2")
-    with torch.no_grad():
-        want, loaded = trained.eval()(images), net.eval()(images)
-        unfold(net, [images])
-        unfolded, in_training = net.eval()(images), net.train()(images)
-    # Files hold halves: eleven bits.
-    for got, tolerance in ((loaded, 2e-3), (unfolded, 2e-3), (in_training, 0.1)):
-        assert (got.heat - want.heat).abs().max() < tolerance * want.heat.abs().max()
-        assert (got.box - want.box).abs().max() < tolerance * want.box.abs().max()
-
-
-def test_a_mean_network_is_halfway_between_two(tmp_path):
-    torch.manual_seed(2)
-    paths = [tmp_path / "first.onnx", tmp_path / "second.onnx"]
-    nets = []
-    for path in paths:
-        export_onnx(as_if_trained(), path, calibration=Calibration(), origin="test", seed=0)
-        net = FeatureNet(CHANNELS)
-        load_exported(net, path)
-        nets.append(dict(net.named_parameters()))
-    mean = dict(mean_network(*paths).named_parameters())
-    for name, weight in mean.items():
-        want = 0.5 * (nets[0][name] + nets[1][name])
-        torch.testing.assert_close(weight, want)
-    images = torch.randn(2, 1, 64, 64)
-    with torch.no_grad():
-        same = FeatureNet(CHANNELS)
-        load_exported(same, paths[0])
-        want = same.eval()(images).heat
-        got = mean_network(paths[0], paths[0])(images).heat
-    torch.testing.assert_close(got, want)
-
-
-def test_muon_s_update_is_nearly_orthogonal():
-    generator = torch.Generator().manual_seed(0)
-    for shape in ((8, 30), (30, 8), (5, 5)):
-        values = torch.linalg.svdvals(orthogonal(torch.randn(*shape, generator=generator)))
-        assert values.min() > 0.3
-        assert values.max() < 1.3
 
 
 def test_metadata_names_every_channel():

@@ -7,9 +7,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,8 +15,8 @@ from osteoform import _normalize
 from osteoform._network_file import FORMAT, VERSION
 from osteoform.train.losses import HEAT_SIGMA_CELLS
 from osteoform.train.network import LENGTH_UNIT_PX, STRIDE, Channels, FeatureNet
+from osteoform.train.storage import pack
 
-HALF = ".half"  # ends the name of a weight that is stored in half precision
 _OPSET = 17
 
 
@@ -64,28 +62,10 @@ def export_onnx(
     part = path.with_suffix(".part")
     _trace(_Deployed(net).eval(), part)
     model = onnx.load(str(part))
-    _halve_weights(model)
+    pack(model)
     onnx.helper.set_model_props(model, metadata(calibration=calibration, origin=origin, seed=seed))
     onnx.save(model, str(part))
     part.rename(path)
-
-
-def _halve_weights(model: Any) -> None:
-    """Store every weight in half precision; a cast that runs once at loading gives it back."""
-    import onnx
-
-    casts = []
-    for tensor in model.graph.initializer:
-        if tensor.data_type == onnx.TensorProto.FLOAT:
-            half = onnx.numpy_helper.to_array(tensor).astype(np.float16)
-            casts.append(
-                onnx.helper.make_node(
-                    "Cast", [tensor.name + HALF], [tensor.name], to=onnx.TensorProto.FLOAT
-                )
-            )
-            tensor.CopyFrom(onnx.numpy_helper.from_array(half, tensor.name + HALF))
-    for cast in reversed(casts):
-        model.graph.node.insert(0, cast)
 
 
 def _trace(deployed: nn.Module, path: Path) -> None:

@@ -13,21 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from osteoform._split import learned_from
 from osteoform.train.dataset import Batch, BatchStream, PoolPlan, create_pool, render_pool
-from osteoform.train.losses import losses
-from osteoform.train.muon import Muon
 from osteoform.train.network import Channels, FeatureNet
+from osteoform.train.steps import Optimizers, Stepper, new_optimizers, set_rate, settle
 from osteoform.train.thaw import load_exported, unfold
 from osteoform.train.vary import varied_again
 from osteoform.train.workshop import Workshop
 
-_ADAM_RATE = 2e-3
-_MUON_RATE = 0.02
-_MUON_MOMENTUM = 0.95
 _WARM_UP = 0.02
 _LAST_RATE = 0.01
 # Of the rates, for weights that were trained before: they have to learn, not to forget.
@@ -39,7 +35,6 @@ _PROGRESS = ("step", "images_seen", "images_made", "elapsed_s", "precision")
 _COMMAND = "osteoform train --data LLP26"
 
 Progress = Callable[[float, str], None]
-Optimizers = tuple[torch.optim.Optimizer, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +99,8 @@ class _Run:
         """Go on on another device."""
         self.net.to(device)
         self.mean.to(device)
-        for optimizer in self.optimizers:  # moves its state to where its weights are
-            optimizer.load_state_dict(optimizer.state_dict())
+        for optimizer in self.optimizers:
+            settle(optimizer, device)
 
     def begin_with(self, path: Path, batches: Iterable[Batch]) -> None:
         """Take the weights of another run; steps and rates start anew.
@@ -207,40 +202,6 @@ def load_network(checkpoint: Path) -> FeatureNet:
     return run.mean.eval()
 
 
-def learn_batch(
-    net: FeatureNet,
-    optimizers: Optimizers,
-    batch: Batch,
-    channels: Channels,
-    *,
-    half_precision: bool = False,
-) -> dict[str, Tensor]:
-    """One step downhill; returns the losses before it."""
-    net.train()
-    images = batch.images.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=half_precision):
-        readout = net(images)
-    found = losses(readout, batch, channels.ellipse_heat)
-    net.zero_grad(set_to_none=True)
-    torch.autograd.backward(found.total)
-    nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-    for optimizer in optimizers:
-        optimizer.step()
-    return {name: value.detach() for name, value in vars(found).items()}
-
-
-def new_optimizers(net: FeatureNet) -> Optimizers:
-    """Muon for the convolutions inside, AdamW for the rest."""
-    inside = [*net.down.parameters(), *net.up.parameters()]
-    convolutions = [weight for weight in inside if weight.ndim == 4]
-    chosen = {id(weight) for weight in convolutions}
-    rest = [weight for weight in net.parameters() if id(weight) not in chosen]
-    return (
-        Muon(convolutions, lr=_MUON_RATE, momentum=_MUON_MOMENTUM),
-        torch.optim.AdamW(rest, lr=_ADAM_RATE, weight_decay=1e-4),
-    )
-
-
 def _new_run() -> _Run:
     net = FeatureNet(Channels.of_contract())
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -269,7 +230,8 @@ def _learn(
     steps: int | None,
     progress: Progress | None,
 ) -> dict[str, float]:
-    channels, half = Channels.of_contract(), workshop.half_precision
+    step = Stepper(run.net, run.optimizers, half_precision=workshop.half_precision)
+    average = _Average(run.mean, run.net)
     batches = _batches(stream, workshop, run.step)
     before, start, saved = run.elapsed_s, time.monotonic(), time.monotonic()
     means: dict[str, Tensor] = {}
@@ -278,15 +240,13 @@ def _learn(
         done = run.step / steps if steps else run.elapsed_s / (60 * (minutes or 1))
         if done >= 1:
             return {name: float(value) for name, value in means.items()}
-        for optimizer, peak in zip(run.optimizers, (_MUON_RATE, _ADAM_RATE), strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = peak * _rate(done) * (1.0 if len(run.history) == 1 else _RESTART_RATE)
+        set_rate(run.optimizers, _rate(done) * (1.0 if len(run.history) == 1 else _RESTART_RATE))
         batch = next(batches)
-        found = learn_batch(run.net, run.optimizers, batch, channels, half_precision=half)
+        found = step(batch)
         run.images_seen += len(batch.images)
         run.images_made += len(batch.images) * (run.step % workshop.repeats == 0)
         run.step += 1
-        _average(run)
+        average(run.step)
         means = {n: torch.lerp(v, means.get(n, v), 0.98) for n, v in found.items()}
         if progress and run.step % 20 == 0:
             line = " ".join(f"{name} {float(value):.3f}" for name, value in means.items())
@@ -320,13 +280,18 @@ def _rate(done: float) -> float:
     return _LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * share))
 
 
-@torch.no_grad()
-def _average(run: _Run) -> None:
-    """Exponential mean of the weights and of the normalisation statistics."""
-    decay = min(_MEAN_DECAY, (1 + run.step) / (10 + run.step))
-    now, mean = run.net.state_dict(), run.mean.state_dict()
-    names = [name for name, value in now.items() if value.is_floating_point()]
-    torch._foreach_lerp_([mean[n] for n in names], [now[n] for n in names], 1 - decay)
+class _Average:
+    """Exponential mean of a network's weights and of its normalisation statistics."""
+
+    def __init__(self, mean: FeatureNet, net: FeatureNet) -> None:
+        pairs = zip(mean.state_dict().values(), net.state_dict().values(), strict=True)
+        self._pairs = [(m, n) for m, n in pairs if n.is_floating_point()]
+
+    @torch.no_grad()
+    def __call__(self, step: int) -> None:
+        decay = min(_MEAN_DECAY, (1 + step) / (10 + step))
+        means, now = zip(*self._pairs, strict=True)
+        torch._foreach_lerp_(means, now, 1 - decay)
 
 
 def _as_is(batch: Any) -> Any:

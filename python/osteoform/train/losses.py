@@ -15,6 +15,7 @@ HEAT_SIGMA_CELLS = 1.0
 
 _SHAPE_WEIGHT = 2.0
 _BOX_WEIGHT = 0.5
+_OVERLAP_WEIGHT = 0.5
 _PRESENCE_WEIGHT = 0.3
 _TURN_WEIGHT = 0.2
 _DIRECTION_WEIGHT = 0.5
@@ -43,11 +44,12 @@ class Losses:
         )
 
 
-def losses(readout: Readout, batch: Batch, ellipse_heat: tuple[int, ...]) -> Losses:
+def losses(readout: Readout, batch: Batch, ellipse_heat: Tensor) -> Losses:
     """Compare a reading with the truth.
 
     Every heat channel is one distribution over its cells and "not in view"; its cross-entropy to
-    a Gaussian about the true point teaches place, spread and absence at once.
+    a Gaussian about the true point teaches place, spread and absence at once. `ellipse_heat` (E,)
+    is the heat channel of every ellipsoid's centre.
     """
     rows, columns = readout.heat.shape[2:]
     along_u = _line_targets(batch.points[..., 0], columns)
@@ -60,32 +62,39 @@ def losses(readout: Readout, batch: Batch, ellipse_heat: tuple[int, ...]) -> Los
     return Losses(
         heat=(torch.logsumexp(everything, 2) - wanted).mean(),
         shape=_shape_loss(readout, batch, along_u, along_v, ellipse_heat),
-        box=_mean_where(
-            functional.smooth_l1_loss(
-                readout.box, batch.boxes / LENGTH_UNIT_PX, reduction="none", beta=0.1
-            ),
-            present,
-        ),
+        box=_mean_where(_box_loss(readout.box, batch.boxes / LENGTH_UNIT_PX), present),
         presence=functional.binary_cross_entropy_with_logits(readout.presence, batch.present),
         turn=_mean_where(-torch.log_softmax(readout.turn, 1), batch.turn),
         direction=_mean_where((readout.direction - batch.direction).square(), batch.upright),
     )
 
 
+def _box_loss(found: Tensor, wanted: Tensor) -> Tensor:
+    """How far off the sides of boxes (B, bones, 4) are, and how little they overlap (IoU)."""
+    low = torch.maximum(found[..., :2], wanted[..., :2])
+    high = torch.minimum(found[..., 2:], wanted[..., 2:])
+    common = _area(low, high)
+    either = _area(found[..., :2], found[..., 2:]) + _area(wanted[..., :2], wanted[..., 2:])
+    overlap = common / (either - common).clamp(min=1e-3)
+    sides = functional.smooth_l1_loss(found, wanted, reduction="none", beta=0.1)
+    return sides + _OVERLAP_WEIGHT * (1 - overlap)[..., None]
+
+
+def _area(low: Tensor, high: Tensor) -> Tensor:
+    sides = (high - low).clamp(min=0)
+    return sides[..., 0] * sides[..., 1]
+
+
 def _shape_loss(
-    readout: Readout,
-    batch: Batch,
-    along_u: Tensor,
-    along_v: Tensor,
-    ellipse_heat: tuple[int, ...],
+    readout: Readout, batch: Batch, along_u: Tensor, along_v: Tensor, ellipse_heat: Tensor
 ) -> Tensor:
-    channels = list(ellipse_heat)
-    rows = torch.einsum("bechw,bew->bech", readout.shape, along_u[:, channels])
-    found = (rows * along_v[:, channels, None]).sum(3)
+    along_u, along_v = along_u[:, ellipse_heat], along_v[:, ellipse_heat]
+    rows = torch.einsum("bechw,bew->bech", readout.shape, along_u)
+    found = (rows * along_v[:, :, None]).sum(3)
     error = functional.smooth_l1_loss(
         found, batch.roots / LENGTH_UNIT_PX, reduction="none", beta=0.05
     )
-    return _mean_where(error, batch.visible[:, channels, None])
+    return _mean_where(error, batch.visible[:, ellipse_heat, None])
 
 
 def _line_targets(at_px: Tensor, num_cells: int) -> Tensor:

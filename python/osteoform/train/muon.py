@@ -25,30 +25,49 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Move every weight once."""
+        """Move every weight once; weights of one shape together."""
         for group in self.param_groups:
+            alike: dict[tuple[int, int], list[nn.Parameter]] = {}
             for weight in group["params"]:
                 if weight.grad is not None:
-                    self._move(weight, group["lr"], group["momentum"])
+                    alike.setdefault(_matrix_shape(weight), []).append(weight)
+            for shape, weights in alike.items():
+                rate = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
+                self._move(weights, shape, rate, group["momentum"])
 
-    def _move(self, weight: nn.Parameter, rate: float, momentum: float) -> None:
+    def _move(
+        self,
+        weights: list[nn.Parameter],
+        shape: tuple[int, int],
+        rate: float | Tensor,
+        momentum: float,
+    ) -> None:
+        updates = torch.stack([self._update(w, momentum).reshape(shape) for w in weights])
+        for weight, update in zip(weights, orthogonal(updates), strict=True):
+            weight.sub_(rate * update.reshape(weight.shape))
+
+    def _update(self, weight: nn.Parameter, momentum: float) -> Tensor:
         gradient = weight.grad
         assert gradient is not None
         state = self.state[weight]
         mean = state.setdefault("mean", torch.zeros_like(gradient))
         mean.lerp_(gradient, 1 - momentum)
-        update = orthogonal(gradient.lerp(mean, momentum).reshape(len(weight), -1))
-        scale = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
-        weight.add_(update.reshape(weight.shape), alpha=-rate * scale)
+        update: Tensor = gradient.lerp(mean, momentum)
+        return update
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
-    """Near the closest matrix whose singular values are all 1 (they end in 0.7 .. 1.2)."""
+def orthogonal(matrices: Tensor) -> Tensor:
+    """Near the closest matrices (..., n, m) whose singular values are all 1 (theirs: 0.7 .. 1.2)."""
     a, b, c = _QUINTIC
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix) / (matrix.norm() + 1e-7)
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    norm = matrices.norm(dim=(-2, -1), keepdim=True)
+    x = (matrices.mT if tall else matrices) / (norm + 1e-7)
     for _ in range(_ITERATIONS):
-        square = x @ x.T
+        square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
-    result: Tensor = x.T if tall else x
+    result: Tensor = x.mT if tall else x
     return result
+
+
+def _matrix_shape(weight: Tensor) -> tuple[int, int]:
+    return len(weight), weight[0].numel()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,11 +13,16 @@ from osteoform.modeling.features import FEATURES
 
 STRIDE = 4
 LENGTH_UNIT_PX = 32.0
-# Most weights stand where the image is small and they cost little: they know where bones can be.
-_WIDTHS = (16, 24, 48, 80, 112, 144)
-_LAST_WIDTH = 56
-_BOX_LEVEL = 3
-_DOUBLED_LEVELS = (3, 4)
+# Level k has images of 1/2^(k+1) of the size. Most weights stand where the image is small and they
+# cost little: they know where bones can be.
+_WIDTHS = (16, 24, 64, 96, 160, 208)
+_DOWN_BLOCKS = (0, 0, 1, 4, 5, 2)
+_UP_BLOCKS = (0, 0, 1, 4, 2, 0)
+_LAST_WIDTH = 64
+_EXPANSION = 2
+_NEAR_PX = 5
+_BOX_LEVEL = 2
+_LAST_LEVEL = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,23 +92,65 @@ class Readout:
     direction: Tensor
 
 
+class Block(nn.Module):
+    """Look around in each channel, then mix them, and add it (Z. Liu et al., CVPR 2022, fig. 4)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        wide = _EXPANSION * width
+        self.change = nn.Sequential(
+            *_linear(width, width, _NEAR_PX, groups=width),
+            *_linear(width, wide, 1),
+            nn.ReLU(),
+            *_linear(wide, width, 1),
+        )
+        nn.init.zeros_(self.change[-1].weight)  # begins as the identity
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Change maps (B, width, h, w)."""
+        changed: Tensor = maps + self.change(maps)
+        return changed
+
+
+class Rise(nn.Module):
+    """Twice the size: what was decoded so far is added to a level of that size."""
+
+    def __init__(self, below: int, level: int, width: int, *then: nn.Module) -> None:
+        super().__init__()
+        self.lift = nn.Sequential(*_linear(below, width, 1))
+        self.skip = nn.Sequential(*(() if level == width else _linear(level, width, 1)))
+        self.then = nn.Sequential(*then)
+
+    def forward(self, decoded: Tensor, level: Tensor) -> Tensor:
+        """Maps (B, below, h / 2, w / 2) and (B, level, h, w) to (B, width, h, w)."""
+        doubled = nn.functional.interpolate(self.lift(decoded), scale_factor=2.0, mode="nearest")
+        risen: Tensor = self.then(doubled + self.skip(level))
+        return risen
+
+
 class FeatureNet(nn.Module):
-    """U-Net from (B, 1, H, W), H and W multiples of 64, to heatmaps at a quarter of the size."""
+    """U-Net from (B, 1, H, W), H and W multiples of 64, to heatmaps at a quarter of the size.
+
+    `ellipse_heat` (E,) is the heat channel of every ellipsoid's centre.
+    """
+
+    ellipse_heat: Tensor
 
     def __init__(self, channels: Channels) -> None:
         super().__init__()
         widths, bones = _WIDTHS, len(channels.bones)
         self.num_heat, self.num_ellipses = channels.num_heat, len(channels.ellipse_heat)
-        self.stem = _convolution(1, widths[0], stride=2)
+        self.register_buffer("ellipse_heat", torch.tensor(channels.ellipse_heat), persistent=False)
+        self.stem = _halved(1, widths[0])
         self.down = nn.ModuleList(
-            nn.Sequential(_convolution(a, b, stride=2), _convolution(b, b))
-            for a, b in itertools.pairwise(widths)
+            nn.Sequential(_halved(widths[k - 1], widths[k]), *_blocks(widths[k], _DOWN_BLOCKS[k]))
+            for k in range(1, len(widths))
         )
-        # The last stage is wide: one linear map makes all the heatmaps of it.
         self.up = nn.ModuleList(
-            _decoder(widths[i] + widths[i + 1], _LAST_WIDTH if i == 1 else widths[i], i)
-            for i in range(len(widths) - 2, 0, -1)
+            Rise(widths[k + 1], widths[k], widths[k], *_blocks(widths[k], _UP_BLOCKS[k]))
+            for k in range(len(widths) - 2, _LAST_LEVEL, -1)
         )
+        self.last = Rise(widths[2], widths[1], _LAST_WIDTH, nn.ReLU(), *_separable(_LAST_WIDTH))
         self.points = nn.Conv2d(_LAST_WIDTH, self.num_heat + 3 * self.num_ellipses, 1)
         self.absence = _pooled_head(2 * widths[-1], self.num_heat)
         self.attitude = _pooled_head(2 * widths[-1], NUM_ATTITUDE)
@@ -117,19 +163,16 @@ class FeatureNet(nn.Module):
             levels.append(stage(levels[-1]))
         deepest = levels[-1]
         pooled = torch.cat([deepest.mean((2, 3)), deepest.amax((2, 3))], 1)
-        decoded, box_features = deepest, deepest
-        for i, stage in enumerate(self.up):
-            skip = levels[-2 - i]
-            bigger = nn.functional.interpolate(decoded, scale_factor=2.0, mode="nearest")
-            decoded = stage(torch.cat([bigger, skip], 1))
-            if len(levels) - 2 - i == _BOX_LEVEL:
-                box_features = decoded
+        decoded = deepest
+        for rise, level in zip(self.up, levels[-2:_LAST_LEVEL:-1], strict=True):
+            decoded = rise(decoded, level)
+        last = self.last(decoded, levels[_LAST_LEVEL])
         # The heads stay in single precision when the rest is trained in half.
         with torch.autocast(image.device.type, enabled=False):
-            maps = self.points(decoded.float())
+            maps = self.points(last.float())
             absent = self.absence(pooled.float())
             attitude = self.attitude(pooled.float())
-            proposals = self.boxes(box_features.float())
+            proposals = self.boxes(decoded.float())
         box, presence = _boxes(proposals, 2.0 ** (_BOX_LEVEL + 1))
         return Readout(
             heat=maps[:, : self.num_heat],
@@ -142,19 +185,32 @@ class FeatureNet(nn.Module):
         )
 
 
-def _convolution(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False),
+def _linear(
+    channels_in: int, channels_out: int, size_px: int, *, stride: int = 1, groups: int = 1
+) -> tuple[nn.Module, nn.Module]:
+    """A convolution and its normalisation."""
+    return (
+        nn.Conv2d(
+            channels_in, channels_out, size_px, stride, size_px // 2, groups=groups, bias=False
+        ),
         nn.BatchNorm2d(channels_out),
-        nn.ReLU(),
     )
 
 
-def _decoder(channels_in: int, channels_out: int, level: int) -> nn.Sequential:
-    first = _convolution(channels_in, channels_out)
-    if level not in _DOUBLED_LEVELS:
-        return first
-    return nn.Sequential(first, _convolution(channels_out, channels_out))
+def _halved(channels_in: int, channels_out: int) -> nn.Sequential:
+    return nn.Sequential(*_linear(channels_in, channels_out, 3, stride=2), nn.ReLU())
+
+
+def _blocks(width: int, count: int) -> list[Block]:
+    return [Block(width) for _ in range(count)]
+
+
+def _separable(width: int) -> tuple[nn.Module, ...]:
+    return (
+        *_linear(width, width, _NEAR_PX, groups=width),
+        *_linear(width, width, 1),
+        nn.ReLU(),
+    )
 
 
 def _pooled_head(num_in: int, num_out: int) -> nn.Sequential:

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from osteoform._errors import InputError
-from osteoform.train.export import HALF
 from osteoform.train.network import Channels, FeatureNet
+from osteoform.train.storage import unpack
 
 _HEADS = ("points", "absence", "boxes")
 _LATER_HEADS = ("attitude",)  # that older files lack: they begin at random
 
 
+@torch.no_grad()
 def load_exported(net: FeatureNet, path: Path) -> tuple[str, ...]:
     """Take the weights of an exported network; returns the commands that made it.
 
@@ -32,10 +33,7 @@ def load_exported(net: FeatureNet, path: Path) -> tuple[str, ...]:
     import onnx
 
     model = onnx.load(str(path))
-    stored = {
-        t.name.removesuffix(HALF): torch.from_numpy(onnx.numpy_helper.to_array(t).copy())
-        for t in model.graph.initializer
-    }
+    stored = {name: torch.from_numpy(value) for name, value in unpack(model).items()}
     folded = [list(node.input[1:3]) for node in model.graph.node if node.op_type == "Conv"]
     folded = [names for names in folded if not names[0].startswith("net.")]
     pairs = _normalised(net)
@@ -46,6 +44,7 @@ def load_exported(net: FeatureNet, path: Path) -> tuple[str, ...]:
     for (convolution, norm), (weight, bias) in zip(pairs, folded, strict=True):
         _copy(convolution.weight, stored[weight], path)
         _copy(norm.bias, stored[bias], path)
+        norm.weight.fill_(1.0)
         norm.running_mean.zero_()
         norm.running_var.fill_(1.0 - norm.eps)
     for name, value in net.named_parameters():
@@ -106,7 +105,8 @@ def unfold(net: FeatureNet, images: Iterable[Tensor]) -> None:
 
 def _normalised(net: FeatureNet) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """Convolutions with the normalisations behind them, in the order in which they run."""
-    modules = [m for part in (net.stem, net.down, net.up) for m in part.modules()]
+    inside = (net.stem, net.down, net.up, net.last)
+    modules = [m for part in inside for m in part.modules()]
     convolutions = [m for m in modules if isinstance(m, nn.Conv2d)]
     norms = [m for m in modules if isinstance(m, nn.BatchNorm2d)]
     return list(zip(convolutions, norms, strict=True))

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from osteoform.train.dataset import Batch
 
-_KEPT_BATCHES = 128
+_KEPT_BATCHES = 512
 _LOG_SCALE = 0.15
 _SHIFT_SD_PX = 8.0
 _GAIN = (0.75, 1.3)

@@ -12,7 +12,7 @@ import torch
 from osteoform._errors import InputError
 
 _CPU_WORKERS = 3
-_RENDERING_SHARE = 0.25
+_RENDERING_SHARE = 0.15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Workshop:
     threads
         Threads of PyTorch on the processor.
     workers
-        Processes beside it that render scenes (a quarter of them, at least one) and make images.
+        Processes beside it that render scenes (about one in seven, at least one) and make images.
     batch_size
         Images per step.
     repeats
@@ -94,7 +94,7 @@ def open_workshop(device: str | None, *, threads: int, workers: int | None) -> W
         threads=threads,
         workers=workers or max(2, (os.cpu_count() or 2) - 1),
         batch_size=64,
-        repeats=5,
+        repeats=11,
         num_scenes=48000,
         images_per_scene=8,
     )
