@@ -17,11 +17,13 @@ INPUT_PX = 256
 MULTIPLE_PX = 64
 CLIP = 3.0
 
-_LOG_FLOOR = 0.02
-_SATURATED = 0.005
-_WINDOW_RADIUS = 0.125
-_BLOCK = 4
-_FLOOR_OF_GLOBAL_SD = 0.1
+EXTREME_PERCENT = (0.2, 99.8)
+LOG_FLOOR = 0.02
+SATURATED = 0.005
+WINDOW_RADIUS = 0.125
+BLOCK = 4
+FLOOR_OF_GLOBAL_SD = 0.1
+LEAST_UNSATURATED = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +53,8 @@ def normalize(pixels: F32, *, dark_is_dense: bool, size_px: int = INPUT_PX) -> N
     small, scale = shrink(np.asarray(pixels, np.float32), size_px)
     level = grey_level(small)
     dense = density(level if dark_is_dense else 1.0 - level)
-    inside = (level > _SATURATED) & (level < 1.0 - _SATURATED)
-    radius = max(1, round(_WINDOW_RADIUS * size_px))
+    inside = (level > SATURATED) & (level < 1.0 - SATURATED)
+    radius = max(1, round(WINDOW_RADIUS * size_px))
     return NormalizedImage(values=local_contrast(dense, inside, radius), source_px_per_px=scale)
 
 
@@ -83,7 +85,7 @@ def shrink(pixels: F32, size_px: int) -> tuple[F32, tuple[float, float]]:
 
 def grey_level(small: F32) -> F32:
     """Stretch to [0, 1] between the extreme permilles; a constant image becomes 0.5."""
-    low, high = np.percentile(small, (0.2, 99.8))
+    low, high = np.percentile(small, EXTREME_PERCENT)
     if not high > low:
         return np.full_like(small, 0.5)
     level: F32 = np.clip((small - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
@@ -92,7 +94,7 @@ def grey_level(small: F32) -> F32:
 
 def density(level: F32) -> F32:
     """Line integral up to gain and offset: the negative logarithm of the intensity."""
-    dense: F32 = -np.log(level + np.float32(_LOG_FLOOR))
+    dense: F32 = -np.log(level + np.float32(LOG_FLOOR))
     return dense
 
 
@@ -104,20 +106,20 @@ def local_contrast(image: F32, inside: NDArray[np.bool_], radius: int) -> F32:
     and interpolated.
     """
     weight = inside.astype(np.float32)
-    if weight.mean() < 0.05:
+    if weight.mean() < LEAST_UNSATURATED:
         weight = np.ones_like(weight)
     total = weight.sum()
     middle = np.float32((weight * image).sum() / total)
     centred = image - middle
     weighted = weight * centred
     overall = float(np.sqrt((weighted * centred).sum() / total))
-    reach = max(1, round(radius / _BLOCK))
+    reach = max(1, round(radius / BLOCK))
     sums = [_box_sum(_block_sum(x), reach) for x in (weight, weighted, weighted * centred)]
     # One pseudo-block of the global statistics keeps empty windows defined.
-    count = sums[0] + _BLOCK**2
+    count = sums[0] + BLOCK**2
     mean = sums[1] / count
-    variance = np.maximum((sums[2] + _BLOCK**2 * overall**2) / count - mean**2, 0.0)
-    scale = 1.0 / (np.sqrt(variance) + _FLOOR_OF_GLOBAL_SD * overall + 1e-6)
+    variance = np.maximum((sums[2] + BLOCK**2 * overall**2) / count - mean**2, 0.0)
+    scale = 1.0 / (np.sqrt(variance) + FLOOR_OF_GLOBAL_SD * overall + 1e-6)
     rows, columns = (_interpolation(n) for n in image.shape)
     contrast = (centred - rows @ mean @ columns.T) * (rows @ scale @ columns.T)
     limited: F32 = np.clip(contrast, -CLIP, CLIP)
@@ -156,13 +158,13 @@ def _area_weights(num_in: int, num_out: int) -> F32:
 
 
 def _block_sum(image: F32) -> F32:
-    return _block_mean(pad_to_multiple(image, _BLOCK), _BLOCK) * np.float32(_BLOCK**2)
+    return _block_mean(pad_to_multiple(image, BLOCK), BLOCK) * np.float32(BLOCK**2)
 
 
 def _interpolation(num_pixels: int) -> F32:
     """(num_pixels, num_blocks) weights that interpolate between the centres of blocks."""
-    num_blocks = -(-num_pixels // _BLOCK)
-    at = np.clip((np.arange(num_pixels) + 0.5) / _BLOCK - 0.5, 0, num_blocks - 1)
+    num_blocks = -(-num_pixels // BLOCK)
+    at = np.clip((np.arange(num_pixels) + 0.5) / BLOCK - 0.5, 0, num_blocks - 1)
     weights: F32 = np.maximum(1 - np.abs(at[:, None] - np.arange(num_blocks)), 0.0)
     return weights.astype(np.float32)
 

@@ -36,19 +36,25 @@ def fit_sphere(points: F64, weights: F64) -> tuple[F64, float]:
     x = points - middle
     design = np.hstack([2.0 * x, np.ones((len(x), 1))])
     rhs = np.einsum("ij,ij->i", x, x)
-    solution = np.linalg.lstsq(design * root, rhs * root[:, 0], rcond=None)[0]
+    solution = _least_squares(design * root, rhs * root[:, 0])
     center = solution[:3]
     radius = float(np.sqrt(max(solution[3] + center @ center, 1e-12)))
     for _ in range(20):
         offset = x - center
         distance = np.maximum(np.linalg.norm(offset, axis=1), 1e-9)
         design = np.hstack([offset / distance[:, None], np.ones((len(x), 1))])
-        step = np.linalg.lstsq(design * root, (distance - radius) * root[:, 0], rcond=None)[0]
+        step = _least_squares(design * root, (distance - radius) * root[:, 0])
         center = center + step[:3]
         radius += float(step[3])
         if float(np.abs(step).max()) < 1e-7:
             break
     return center + middle, radius
+
+
+def _least_squares(design: F64, rhs: F64) -> F64:
+    """Solve by the normal equations: centred points keep four unknowns well apart."""
+    solved: F64 = np.linalg.solve(design.T @ design, design.T @ rhs)
+    return solved
 
 
 def grow_sphere(

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.random import Generator
 from scipy import ndimage
+from torch import Tensor
 
 from osteoform._types import F32
+from osteoform.train.dice import Dice
+from osteoform.train.tones import of_each
 
 _SIZE_PX = 256
 
 
-def draw_bank(count: int, seed: int) -> F32:
-    """Clutter images (count, 256, 256), attenuation relative to the strongest item."""
-    return np.stack([_draw(np.random.default_rng((seed, i))) for i in range(count)])
+def draw_bank(count: int, seed: int, device: torch.device | None = None) -> Tensor:
+    """Clutter images (8 * count, 256, 256), attenuation relative to the strongest item.
+
+    Each is there turned by every quarter and mirrored, one after the other.
+    """
+    drawn = np.stack([_draw(np.random.default_rng((seed, i))) for i in range(count)])
+    turned = np.stack([np.rot90(drawn, k, (1, 2)) for k in range(4)], 1)
+    both = np.stack([turned, turned[..., ::-1]], 1).reshape(-1, _SIZE_PX, _SIZE_PX)
+    return torch.from_numpy(both.astype(np.float16)).to(device)
 
 
-def pick(bank: F32, rng: Generator, size: tuple[int, int]) -> F32:
-    """Attenuation (size) of nothing, or of one or two entries flipped and turned at random."""
-    total = np.zeros(size, np.float32)
-    for _ in range(rng.choice([0, 1, 2], p=[0.45, 0.35, 0.2])):
-        item = np.rot90(bank[rng.integers(len(bank))], int(rng.integers(4)))
-        if rng.uniform() < 0.5:
-            item = item[:, ::-1]
-        row, column = (int(rng.integers(_SIZE_PX - n + 1)) for n in size)
-        crop = item[row : row + size[0], column : column + size[1]]
-        total += np.float32(np.exp(rng.uniform(np.log(0.1), np.log(2.5)))) * crop
-    return total
+def pick(bank: Tensor, dice: Dice, shape: tuple[int, int]) -> Tensor:
+    """Attenuation (B, *shape) of nothing, or of one or two items, cut out at random."""
+    number = dice.choice((0.0, 1.0, 2.0), (0.45, 0.35, 0.2))
+    first, second = (_cut(bank, dice, shape) for _ in range(2))
+    return first * of_each(number > 0) + second * of_each(number > 1)
+
+
+def _cut(bank: Tensor, dice: Dice, shape: tuple[int, int]) -> Tensor:
+    which = of_each(dice.below(len(bank)))
+    row, column = (
+        dice.below(_SIZE_PX - n + 1)[:, None] + torch.arange(n, device=bank.device) for n in shape
+    )
+    weight = of_each(dice.log_uniform(0.1, 2.5))
+    return weight * bank[which, row[:, :, None], column[:, None, :]].float()
 
 
 def _draw(rng: Generator) -> F32:

@@ -1,57 +1,84 @@
-"""A pool of rendered scenes on disk, and batches drawn from it.
-
-Scenes are rendered once, in a process of their own, while training already runs on the first of
-them. A batch is a pure function of (seed, index): any number of workers gives the same training.
-"""
+"""Batches to learn from: images made of scenes, and what is true of them."""
 
 from __future__ import annotations
 
-import multiprocessing
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.random import Generator
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from osteoform._errors import OsteoformError
-from osteoform._types import BONES, F32, F64
-from osteoform.train.clutter import draw_bank, pick
-from osteoform.train.legs import load_atlas
-from osteoform.train.randomize import RandomImage, Warp, randomize, sample_warp
-from osteoform.train.scenes import F16, MARGIN_PX, Scene, Truth, sample_scene
+from osteoform._types import BONES
+from osteoform.train.clutter import pick
+from osteoform.train.dice import Dice
+from osteoform.train.randomize import Frame, Warp, draw_warps, randomize
+from osteoform.train.scenes import MARGIN_PX, Scene
+from osteoform.train.tones import of_each
 
-# Image shapes (rows, columns) with their share of the batches; the last one is never upright.
+# Shapes of scenes (rows, columns).
 SHAPES = ((256, 256), (256, 128), (256, 192), (192, 256))
-_TURNED = (128, 256)
-_SHAPE_SHARE = (0.52, 0.26, 0.12, 0.07, 0.03)
-_POOL_SHARE = (0.55, 0.26, 0.11, 0.08)
 _REJECT_SHARE = 0.2
 _WRONG_SHARE = 0.2  # of the rejected: read with the wrong polarity, not turned
-_FIRST_SCENES = 96
-_CLUTTER_COUNT = 240
 _PRESENT_SHARE = 0.04
 _OUTSIDE_FIELD_PX = 6
+_NARROWER_PX = 44
+_CUT_SHARE, _CUT_COLUMNS_SHARE, _CUT_PX = 0.4, 0.3, 56
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoolPlan:
-    """What to render: where the bones are, of whom, how many scenes, from which seed."""
+class Kind:
+    """Batches of one shape: of which scenes, and whether all of their images lie on a side."""
 
-    bones: Path
-    people: tuple[int, ...]
-    num_scenes: int
-    seed: int
+    source: int
+    lying: bool = False
 
-    def count(self, shape_index: int) -> int:
-        """Number of scenes of one image shape."""
-        return max(1, round(self.num_scenes * _POOL_SHARE[shape_index]))
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the images."""
+        rows, columns = SHAPES[self.source]
+        return (columns, rows) if self.lying else (rows, columns)
+
+
+KINDS = (*(Kind(source=k) for k in range(4)), *(Kind(source=k, lying=True) for k in (1, 2, 3)))
+KIND_SHARE = (0.52, 0.26, 0.11, 0.06, 0.03, 0.012, 0.008)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenes:
+    """Scenes of one shape: see `scenes.Scene` and `scenes.Truth`.
+
+    layers (B, 3, H, W) half precision, points (B, P, 2), roots (B, E, 2, 2), outlines (B, V, 2)
+    with bone_of (B, V), direction (B, 2).
+    """
+
+    layers: Tensor = field(repr=False)
+    points: Tensor
+    roots: Tensor
+    outlines: Tensor
+    bone_of: Tensor
+    direction: Tensor
+
+    @staticmethod
+    def of(scenes: Sequence[Scene]) -> Scenes:
+        """Scenes of one shape, stacked."""
+
+        def stacked(values: Sequence[np.ndarray[tuple[int, ...], np.dtype[np.floating]]]) -> Tensor:
+            return torch.from_numpy(np.stack(values).astype(np.float32))
+
+        truths = [scene.truth for scene in scenes]
+        return Scenes(
+            layers=torch.from_numpy(np.stack([scene.layers for scene in scenes])),
+            points=stacked([truth.points_px for truth in truths]),
+            roots=stacked([truth.ellipse_root_px for truth in truths]),
+            outlines=stacked([truth.outline_px for truth in truths]),
+            bone_of=torch.from_numpy(np.stack([truth.bone_of for truth in truths])),
+            direction=stacked([truth.direction for truth in truths]),
+        )
+
+    def pin_memory(self) -> Scenes:
+        """The same in memory from which a GPU copies by itself."""
+        return Scenes(**{name: value.pin_memory() for name, value in vars(self).items()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,219 +101,116 @@ class Batch:
     direction: Tensor
     upright: Tensor
 
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on another device."""
-        return Batch(**{n: v.to(device, non_blocking=True) for n, v in vars(self).items()})
+
+def make_batch(scenes: Scenes, bank: Tensor, dice: Dice, kind: Kind) -> Batch:
+    """Make an image of each scene; some turned, some of the wrong polarity: to be rejected.
+
+    `bank` is that of `clutter.draw_bank`.
+    """
+    shape = SHAPES[kind.source]
+    frame = Frame(shape=shape, sizes=_draw_sizes(dice, shape))
+    turns, wrong = _draw_turns(dice, kind)
+    warp = draw_warps(dice, frame, margin_px=MARGIN_PX)
+    clutter = pick(bank, dice, shape)
+    images = randomize(
+        scenes.layers, warp, dice, frame=frame, clutter=clutter, wrong_polarity=wrong
+    )
+    truth = describe(scenes, warp, frame, images.in_field)
+    upright = ((turns == 0) & ~wrong).float()[:, None]
+    found_turn = torch.nn.functional.one_hot(-turns % 4, 4).float()
+    return Batch(
+        images=_turned(images.values, turns, frame, kind.shape)[:, None],
+        points=truth["points"],
+        visible=truth["visible"] * upright,
+        roots=truth["roots"],
+        boxes=truth["boxes"],
+        present=truth["present"] * upright,
+        turn=found_turn * (~wrong).float()[:, None],
+        direction=truth["direction"],
+        upright=upright,
+    )
 
 
-class ScenePool:
-    """Scenes in memory-mapped files, in the order in which they were rendered."""
-
-    def __init__(self, folder: Path, plan: PoolPlan, mode: Literal["r", "r+", "w+"] = "r") -> None:
-        self.folder, self.plan = folder, plan
-        self._mode: Literal["r", "r+", "w+"] = mode
-        self._layers: dict[int, F16] = {}
-        self._truth: dict[tuple[int, int], Truth] = {}
-
-    def layers(self, shape_index: int) -> F16:
-        """All layers (N, 3, H, W) of one shape, margins included."""
-        if shape_index not in self._layers:
-            rows, columns = (n + 2 * MARGIN_PX for n in SHAPES[shape_index])
-            self._layers[shape_index] = np.memmap(
-                self.folder / f"layers_{shape_index}.f16",
-                np.float16,
-                self._mode,
-                shape=(self.plan.count(shape_index), 3, rows, columns),
-            )
-        return self._layers[shape_index]
-
-    def truth(self, shape_index: int, index: int) -> Truth:
-        """Ground truth of one scene."""
-        key = (shape_index, index)
-        if key not in self._truth:
-            with np.load(self._truth_path(*key), allow_pickle=False) as stored:
-                self._truth[key] = Truth(**{name: stored[name] for name in stored.files})
-        return self._truth[key]
-
-    def write(self, shape_index: int, index: int, scene: Scene) -> None:
-        """Store one scene; its truth file appears last and says that the scene is whole."""
-        self.layers(shape_index)[index] = scene.layers
-        path = self._truth_path(shape_index, index)
-        part = path.with_suffix(".part.npz")
-        np.savez(part, **vars(scene.truth))
-        part.rename(path)
-
-    def has(self, shape_index: int, index: int) -> bool:
-        """Whether a scene has been rendered."""
-        return self._truth_path(shape_index, index).exists()
-
-    def wait_for(self, shape_index: int, index: int, timeout_s: float = 600.0) -> None:
-        """Block until a scene has been rendered."""
-        deadline = time.monotonic() + timeout_s
-        while not self.has(shape_index, index):
-            if time.monotonic() > deadline:
-                raise OsteoformError(f"scene {index} of shape {shape_index} was never rendered")
-            time.sleep(0.05)
-
-    def _truth_path(self, shape_index: int, index: int) -> Path:
-        return self.folder / f"truth_{shape_index}_{index:06d}.npz"
-
-
-def create_pool(folder: Path, plan: PoolPlan) -> None:
-    """Make the files of a pool where there are none yet."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "layers_0.f16").exists():
-        pool = ScenePool(folder, plan, "w+")
-        for k in range(len(SHAPES)):
-            pool.layers(k)
-
-
-def render_pool(folder: Path, plan: PoolPlan, share: slice = slice(None)) -> None:
-    """Render every missing scene of the plan, all shapes in step; `share` of them by this process."""
-    atlas = load_atlas(plan.bones, plan.people)
-    pool = ScenePool(folder, plan, "r+")
-    counts = [plan.count(k) for k in range(len(SHAPES))]
-    order = sorted((i / counts[k], k, i) for k in range(len(SHAPES)) for i in range(counts[k]))
-    parent = multiprocessing.parent_process()
-    for _, k, i in order[share]:
-        if parent is not None and not parent.is_alive():
-            return
-        if not pool.has(k, i):
-            rng = np.random.default_rng((plan.seed, k, i))
-            pool.write(k, i, sample_scene(atlas, rng, shape=SHAPES[k]))
-
-
-class BatchStream(Dataset[Batch]):
-    """Batches by index; early batches draw from the first scenes only."""
-
-    def __init__(
-        self, folder: Path, plan: PoolPlan, *, batch_size: int, seed: int, scenes_per_batch: float
-    ) -> None:
-        self.folder, self.plan = folder, plan
-        self.batch_size, self.seed = batch_size, seed
-        self.scenes_per_batch = scenes_per_batch
-        self._pool: ScenePool | None = None
-        self._clutter: F32 | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without what is open: a mapped file would be copied as it is now, half rendered."""
-        return {**vars(self), "_pool": None, "_clutter": None}
-
-    def __len__(self) -> int:
-        return 1 << 30
-
-    def __getitem__(self, index: int) -> Batch:
-        rng = np.random.default_rng((self.seed, index))
-        kind = int(rng.choice(len(_SHAPE_SHARE), p=_SHAPE_SHARE))
-        shape = (*SHAPES, _TURNED)[kind]
-        samples = [self._sample(rng, shape, index) for _ in range(self.batch_size)]
-        return Batch(**{n: torch.from_numpy(np.stack(v)) for n, v in _columns(samples)})
-
-    def _sample(self, rng: Generator, shape: tuple[int, int], batch: int) -> dict[str, F32]:
-        turn, wrong = 0, False
-        if shape == _TURNED:
-            turn = int(rng.choice([1, 3]))
-        elif rng.uniform() < _REJECT_SHARE:
-            turn = int(rng.choice([1, 2, 3])) if shape[::-1] in SHAPES else 2
-            if rng.uniform() < _WRONG_SHARE:
-                turn, wrong = 0, True
-        source = SHAPES.index(shape[::-1] if turn % 2 else shape)
-        scene = self._pick_scene(rng, source, batch)
-        size = _content_size(rng, SHAPES[source])
-        warp = sample_warp(rng, size)
-        image = self._expose(rng, source, scene, warp, size, wrong)
-        truth = self._scenes.truth(source, scene)
-        sample = describe(truth, warp, image)
-        sample["turn"] = np.eye(4, dtype=np.float32)[-turn % 4] * float(not wrong)
-        sample["upright"] = np.array([float(not turn and not wrong)], np.float32)
-        if turn or wrong:
-            sample["visible"][:] = 0.0
-            sample["present"][:] = 0.0
-        turned = np.rot90(image.values, turn)
-        padded = np.zeros((1, *shape), np.float32)
-        padded[0, : turned.shape[0], : turned.shape[1]] = turned
-        return {"images": padded, **sample}
-
-    def _expose(
-        self,
-        rng: Generator,
-        source: int,
-        scene: int,
-        warp: Warp,
-        size: tuple[int, int],
-        wrong: bool,
-    ) -> RandomImage:
-        if self._clutter is None:
-            self._clutter = draw_bank(_CLUTTER_COUNT, self.plan.seed)
-        layers = np.asarray(self._scenes.layers(source)[scene], np.float32)
-        clutter = pick(self._clutter, rng, size)
-        return randomize(layers, warp, rng, size=size, clutter=clutter, wrong_polarity=wrong)
-
-    def _pick_scene(self, rng: Generator, source: int, batch: int) -> int:
-        ready = (_FIRST_SCENES + self.scenes_per_batch * batch) * _POOL_SHARE[source]
-        limit = min(self.plan.count(source), max(1, int(ready)))
-        scene = int(rng.integers(limit))
-        self._scenes.wait_for(source, scene)
-        return scene
-
-    @property
-    def _scenes(self) -> ScenePool:
-        if self._pool is None:
-            self._pool = ScenePool(self.folder, self.plan)
-        return self._pool
-
-
-def describe(truth: Truth, warp: Warp, image: RandomImage) -> dict[str, F32]:
-    """Truth of one image: see Batch."""
-    rows, columns = image.values.shape
-    points = warp.to_image(truth.points_px)
-    scale = float(np.sqrt(np.linalg.det(np.linalg.inv(warp.matrix))))
-    turn = np.linalg.inv(warp.matrix) / scale
-    roots = scale * (turn @ truth.ellipse_root_px @ turn.T)
-    boxes, present = _boxes(warp.to_image(truth.outline_px), truth.bone_of, (rows, columns))
+def describe(scenes: Scenes, warp: Warp, frame: Frame, in_field: Tensor) -> dict[str, Tensor]:
+    """Truth of images made of scenes: see Batch."""
+    points = warp.to_image(scenes.points)
+    roots = warp.turn.mT[:, None] @ scenes.roots @ warp.turn[:, None]
+    roots = roots / warp.scale[:, None, None, None]
+    boxes, present = _boxes(warp.to_image(scenes.outlines), scenes.bone_of, frame)
     return {
-        "points": points.astype(np.float32),
-        "visible": open_at(image.in_field, points).astype(np.float32),
-        "roots": np.stack([roots[:, 0, 0], roots[:, 1, 1], roots[:, 0, 1]], 1).astype(np.float32),
-        "boxes": boxes.astype(np.float32),
-        "present": present.astype(np.float32),
-        "direction": truth.direction.astype(np.float32),
+        "points": points,
+        "visible": open_at(in_field, points, frame).float(),
+        "roots": torch.stack([roots[..., 0, 0], roots[..., 1, 1], roots[..., 0, 1]], 2),
+        "boxes": boxes,
+        "present": present,
+        "direction": scenes.direction,
     }
 
 
-def open_at(in_field: NDArray[np.bool_], points: F64) -> NDArray[np.bool_]:
-    """Which pixels (n, 2) are inside an image and not far behind its collimator, (n,) bool."""
-    rows, columns = in_field.shape
-    u, v = np.round(points).astype(int).T
+def open_at(in_field: Tensor, points: Tensor, frame: Frame) -> Tensor:
+    """Which pixels (B, n, 2) are inside images and not far behind the collimator, (B, n) bool."""
+    rows, columns = (n[:, None] for n in frame.sizes.unbind(1))
+    u, v = points.clamp(-2, 2 * max(frame.shape)).round().long().unbind(2)
     inside = (u >= 0) & (v >= 0) & (u < columns) & (v < rows)
-    seen = np.zeros(len(points), np.bool_)
-    reach = _OUTSIDE_FIELD_PX
-    towards_u = np.clip(u + reach * np.sign(columns // 2 - u), 0, columns - 1)
-    towards_v = np.clip(v + reach * np.sign(rows // 2 - v), 0, rows - 1)
-    seen[inside] = in_field[towards_v[inside], towards_u[inside]]
-    return seen
+    towards_u = _clipped(u + _OUTSIDE_FIELD_PX * torch.sign(columns // 2 - u), columns)
+    towards_v = _clipped(v + _OUTSIDE_FIELD_PX * torch.sign(rows // 2 - v), rows)
+    return inside & in_field.flatten(1).gather(1, towards_v * frame.shape[1] + towards_u)
 
 
-def _boxes(outline: F64, bone_of: NDArray[np.int8], size: tuple[int, int]) -> tuple[F64, F64]:
-    """Boxes (bones, 4) of the vertices inside the image, and whether enough are inside."""
-    boxes, present = np.zeros((len(BONES), 4)), np.zeros(len(BONES))
-    inside = ((outline >= 0) & (outline <= [size[1] - 1, size[0] - 1])).all(1)
+def _clipped(at: Tensor, length: Tensor) -> Tensor:
+    return torch.minimum(at.clamp(min=0), length - 1)
+
+
+def _boxes(outlines: Tensor, bone_of: Tensor, frame: Frame) -> tuple[Tensor, Tensor]:
+    """Boxes (B, bones, 4) of the vertices inside the images, and whether enough are inside."""
+    last = (frame.sizes.flip(1) - 1)[:, None]
+    inside = ((outlines >= 0) & (outlines <= last)).all(2)
+    boxes, present = [], []
     for k in range(len(BONES)):
-        mine = bone_of == k
-        seen = outline[mine & inside]
-        if len(seen) > _PRESENT_SHARE * mine.sum():
-            boxes[k] = [*seen.min(0), *seen.max(0)]
-            present[k] = 1.0
-    return boxes, present
+        seen = inside & (bone_of == k)
+        low = torch.where(seen[..., None], outlines, torch.inf).amin(1)
+        high = torch.where(seen[..., None], outlines, -torch.inf).amax(1)
+        enough = seen.sum(1) > _PRESENT_SHARE * (bone_of == k).sum(1)
+        boxes.append(torch.where(enough[:, None], torch.cat([low, high], 1), 0.0))
+        present.append(enough.float())
+    return torch.stack(boxes, 1), torch.stack(present, 1)
 
 
-def _content_size(rng: Generator, shape: tuple[int, int]) -> tuple[int, int]:
-    """The longer side is full, the shorter anything that needs this much padding."""
-    sizes = [n if n == 256 else int(rng.integers(n - 44, n + 1)) for n in shape]
-    if shape == (256, 256) and rng.uniform() < 0.4:
-        sizes[int(rng.uniform() < 0.3)] = int(rng.integers(200, 257))
-    return sizes[0], sizes[1]
+def _draw_sizes(dice: Dice, shape: tuple[int, int]) -> Tensor:
+    """(B, 2): the longer side is full, the shorter anything that needs this much padding."""
+    cut = [torch.zeros_like(dice.below(1)) for _ in shape]
+    if shape[0] == shape[1]:
+        narrow = dice.chance(_CUT_SHARE)
+        columns = dice.chance(_CUT_COLUMNS_SHARE)
+        by = dice.below(_CUT_PX + 1) * narrow
+        cut = [by * ~columns, by * columns]
+    else:
+        shorter = shape.index(min(shape))
+        cut[shorter] = dice.below(_NARROWER_PX + 1)
+    return torch.stack([n - by for n, by in zip(shape, cut, strict=True)], 1)
 
 
-def _columns(samples: Sequence[dict[str, F32]]) -> list[tuple[str, list[F32]]]:
-    return [(name, [sample[name] for sample in samples]) for name in samples[0]]
+def _draw_turns(dice: Dice, kind: Kind) -> tuple[Tensor, Tensor]:
+    """Quarter turns (B,) of the images, as of np.rot90, and which have the wrong polarity."""
+    if kind.lying:
+        turns = dice.choice((1.0, 3.0)).long()
+        return turns, torch.zeros_like(turns, dtype=torch.bool)
+    rejected, wrong = dice.chance(_REJECT_SHARE), dice.chance(_WRONG_SHARE)
+    square = kind.shape[0] == kind.shape[1]
+    turns = dice.choice((1.0, 2.0, 3.0) if square else (2.0,)).long()
+    return turns * (rejected & ~wrong), rejected & wrong
+
+
+def _turned(values: Tensor, turns: Tensor, frame: Frame, shape: tuple[int, int]) -> Tensor:
+    """Images turned by quarters, as by np.rot90, and padded with zeros to `shape`."""
+    row, column = Frame(shape=shape, sizes=frame.sizes).pixels
+    rows, columns = (of_each(n) for n in frame.sizes.unbind(1))
+    turn = of_each(turns)
+    v = torch.where(turn == 1, column, torch.where(turn == 2, rows - 1 - row, row))
+    v = torch.where(turn == 3, rows - 1 - column, v)
+    u = torch.where(turn == 1, columns - 1 - row, torch.where(turn == 2, columns - 1 - column, column))
+    u = torch.where(turn == 3, row, u)
+    inside = (v >= 0) & (v < rows) & (u >= 0) & (u < columns)
+    at = (v * values.shape[2] + u).clamp(0, values[0].numel() - 1)
+    taken = values.flatten(1).gather(1, at.flatten(1)).view(-1, *shape)
+    return taken * inside

@@ -7,7 +7,7 @@ from numpy.random import Generator
 
 from osteoform._rotation import rotation
 from osteoform._types import F64
-from osteoform.train.legs import Leg, LegAtlas, knee_axis
+from osteoform.train.legs import Leg, LegAtlas
 from osteoform.train.rays import Mesh
 from osteoform.train.tissue import ellipsoid
 
@@ -28,7 +28,7 @@ _FLESH = np.array([48.0, -38.0, 0.0, 120.0, 36.0, 42.0])
 
 def draw_foot(atlas: LegAtlas, leg: Leg, rng: Generator) -> tuple[list[Mesh], Mesh]:
     """Closed meshes of the foot's bones, and of its flesh."""
-    knee, medial = knee_axis(atlas.features["femur"], leg.vertices["femur"])
+    knee, medial = leg.knee_axis
     ankle = atlas.features["tibia"].points(leg.vertices["tibia"])[-2]
     up = (knee - ankle) / np.linalg.norm(knee - ankle)
     side = medial - up * (up @ medial)

@@ -43,16 +43,32 @@ class LegAtlas:
 
 @dataclass(frozen=True, kw_only=True)
 class Leg:
-    """One posed leg: vertices (N, 3) of every part."""
+    """One posed leg: vertices (N, 3) of every part.
+
+    `femur_centers` (3, 3) are those of its head and of the medial and the lateral condyle.
+    """
 
     vertices: Mapping[str, F64]
+    femur_centers: F64
 
     def transformed(self, parts: Sequence[str], turn: F64, center: F64, shift: F64) -> Leg:
-        """Turn `parts` about `center` and shift them."""
+        """Turn `parts`, the femur not among them, about `center` and shift them."""
         moved = dict(self.vertices)
         for part in parts:
             moved[part] = (moved[part] - center) @ turn.T + center + shift
-        return Leg(vertices=moved)
+        return Leg(vertices=moved, femur_centers=self.femur_centers)
+
+    @property
+    def head(self) -> F64:
+        """Centre of the femoral head (3,)."""
+        return self.femur_centers[0]
+
+    @property
+    def knee_axis(self) -> tuple[F64, F64]:
+        """Centre of the knee and the unit axis, lateral to medial, about which it bends."""
+        medial, lateral = self.femur_centers[1:]
+        axis = medial - lateral
+        return 0.5 * (medial + lateral), axis / np.linalg.norm(axis)
 
 
 def load_atlas(folder: Path, people: Sequence[int]) -> LegAtlas:
@@ -69,10 +85,10 @@ def load_atlas(folder: Path, people: Sequence[int]) -> LegAtlas:
     jointed = [
         _jointed({p: v[i] for p, v in vertices.items()}, features) for i in range(len(people))
     ]
-    heads = np.stack([features["femur"].ellipsoids(leg["femur"])[0][0] for leg in jointed])
+    centers = np.stack([features["femur"].ellipsoids(leg["femur"])[0] for leg in jointed])
+    heads, knees = centers[:, 0], centers[:, 1:3].mean(axis=1)
     for leg, head in zip(jointed, heads, strict=True):
         leg[PELVIS] = leg[PELVIS] + head - heads.mean(axis=0)
-    knees = [knee_axis(features["femur"], leg["femur"])[0] for leg in jointed]
     centred = {
         part: np.stack([leg[part] - knee for leg, knee in zip(jointed, knees, strict=True)])
         for part in vertices
@@ -97,16 +113,9 @@ def _points(definition: FeatureDefinition, vertices: F64) -> dict[str, F64]:
     return dict(zip(definition.names.points, definition.points(vertices), strict=True))
 
 
-def knee_axis(femur: FeatureDefinition, vertices: F64) -> tuple[F64, F64]:
-    """Centre of the knee and the unit axis, lateral to medial, about which it bends."""
-    medial, lateral = femur.ellipsoids(vertices)[0][1:3]
-    axis = medial - lateral
-    return 0.5 * (medial + lateral), axis / np.linalg.norm(axis)
-
-
 def sample_leg(atlas: LegAtlas, rng: Generator, *, flexion_rad: float) -> Leg:
     """Draw a leg that nobody has, and bend its knee."""
-    return bend_knee(atlas, draw_shape(atlas, rng), rng, flexion_rad=flexion_rad)
+    return bend_knee(draw_shape(atlas, rng), rng, flexion_rad=flexion_rad)
 
 
 def draw_shape(atlas: LegAtlas, rng: Generator) -> Leg:
@@ -117,21 +126,22 @@ def draw_shape(atlas: LegAtlas, rng: Generator) -> Leg:
     mixed = {part: np.tensordot(weights, v[who], 1) for part, v in atlas.vertices.items()}
     stretch = rng.uniform(*_SCALE) * (1 + rng.uniform(-_STRETCH, _STRETCH, 3))
     field = _SmoothField.draw(rng)
-    return Leg(vertices={part: (v + field(v)) * stretch for part, v in mixed.items()})
+    vertices = {part: (v + field(v)) * stretch for part, v in mixed.items()}
+    centers, _ = atlas.features["femur"].ellipsoids(vertices["femur"])
+    return Leg(vertices=vertices, femur_centers=centers[:3])
 
 
-def bend_knee(atlas: LegAtlas, leg: Leg, rng: Generator, *, flexion_rad: float) -> Leg:
+def bend_knee(leg: Leg, rng: Generator, *, flexion_rad: float) -> Leg:
     """Bend the knee, with some play, and let the patella glide part of the way."""
-    center, axis = knee_axis(atlas.features["femur"], leg.vertices["femur"])
+    center, axis = leg.knee_axis
     play = rotation(rng.normal(0.0, np.deg2rad([3.0, 2.0, 6.0])))
     shank = play @ rotation(axis * flexion_rad)
     shift = rng.normal(0.0, [1.5, 2.5, 1.5])
     leg = leg.transformed(("tibia", "fibula"), shank, center, shift)
     glide = rotation(axis * flexion_rad * rng.uniform(0.55, 0.85) + rng.normal(0.0, 0.04, 3))
     leg = leg.transformed(("patella",), glide, center, rng.normal(0.0, 2.0, 3))
-    head = atlas.features["femur"].ellipsoids(leg.vertices["femur"])[0][0]
     tilt = rotation(rng.normal(0.0, np.deg2rad([15.0, 5.0, 10.0])))
-    return leg.transformed((PELVIS,), tilt, head, np.zeros(3))
+    return leg.transformed((PELVIS,), tilt, leg.head, np.zeros(3))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,37 +1,32 @@
-"""The training run: render in the background, learn, save, resume."""
+"""The training run: learn from one batch after the other, save, resume."""
 
 from __future__ import annotations
 
 import math
-import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from multiprocessing.context import SpawnProcess
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from osteoform._split import learned_from
-from osteoform.train.dataset import Batch, BatchStream, PoolPlan, create_pool, render_pool
+from osteoform.train.dataset import Batch
 from osteoform.train.network import Channels, FeatureNet
 from osteoform.train.steps import Optimizers, Stepper, new_optimizers, set_rate, settle
+from osteoform.train.stock import PACK_SIZE, Packs, batches
 from osteoform.train.thaw import load_exported, unfold
-from osteoform.train.vary import varied_again
 from osteoform.train.workshop import Workshop
 
 _WARM_UP = 0.02
 _LAST_RATE = 0.01
-# Of the rates, for weights that were trained before: they have to learn, not to forget.
-_RESTART_RATE = 0.2
 _MEAN_DECAY = 0.999
 _SAVE_EVERY_S = 120.0
 _UNFOLD_BATCHES = 24
-_PROGRESS = ("step", "images_seen", "images_made", "elapsed_s", "precision")
+_PROGRESS = ("step", "images", "elapsed_s", "precision")
 _COMMAND = "osteoform train --data LLP26"
 
 Progress = Callable[[float, str], None]
@@ -42,13 +37,13 @@ class TrainingReport:
     """What a training run did.
 
     `losses` are running means at the end; `history` lists the commands of the runs whose weights
-    this one began with, the first one first, and its own. `images_seen` counts an image as often
-    as it was used, `images_made` once.
+    this one began with, the first one first, and its own. No image is used twice; `scenes` are
+    those that they were made of.
     """
 
     steps: int
-    images_seen: int
-    images_made: int
+    images: int
+    scenes: int
     minutes: float
     seed: int
     threads: int
@@ -67,8 +62,7 @@ class _Run:
     mean: FeatureNet
     optimizers: Optimizers
     step: int = 0
-    images_seen: int = 0
-    images_made: int = 0
+    images: int = 0
     elapsed_s: float = 0.0
     precision: str = ""
     history: tuple[str, ...] = ()
@@ -127,6 +121,7 @@ def run_training(
     seed: int = 0,
     resume: bool = False,
     start_from: Path | None = None,
+    peak_rate: float = 1.0,
     progress: Progress | None = None,
 ) -> TrainingReport:
     """Train the detector on simulated X-rays of the people who are not held out.
@@ -136,7 +131,7 @@ def run_training(
     data
         Folder with `*_left_<bone>.npz`: legs in correspondence.
     out
-        Where scenes and `checkpoint.pt` go.
+        Where `checkpoint.pt` goes.
     workshop
         With what.
     minutes, steps
@@ -146,6 +141,9 @@ def run_training(
         Go on from `checkpoint.pt`; `minutes` and `steps` count from the very start.
     start_from
         The checkpoint or the exported network of another run, whose weights are trained further.
+    peak_rate
+        Share of the rates that suit weights at random: less for weights that were trained before,
+        which have to learn, not to forget.
     progress
         Called with the share done and a line about the losses.
     """
@@ -154,36 +152,29 @@ def run_training(
     torch.manual_seed(seed)
     torch.set_num_threads(workshop.threads)
     people = learned_from()
-    plan = PoolPlan(bones=data, people=people, num_scenes=workshop.num_scenes, seed=seed)
     run = _new_run()
     checkpoint = out / "checkpoint.pt"
-    stream = BatchStream(
-        out / "scenes",
-        plan,
-        batch_size=workshop.batch_size,
-        seed=seed,
-        scenes_per_batch=workshop.batch_size / workshop.images_per_scene,
-    )
-    renderers = _start_renderers(out / "scenes", plan, workshop.renderers)
-    try:
-        if start_from is not None:
-            run.begin_with(start_from, (stream[index] for index in range(_UNFOLD_BATCHES)))
-        if resume:
-            run.load(checkpoint)
-        else:
-            length = f"--steps {steps}" if steps else f"--minutes {minutes:g}"
-            run.precision = "bfloat16" if workshop.half_precision else "single"
-            run.history += (f"{_COMMAND} {length} --seed {seed} {workshop.options}",)
-        run.move_to(workshop.device)
-        means = _learn(run, out, stream, workshop, minutes, steps, progress)
-    finally:
-        for renderer in renderers:
-            renderer.terminate()
+    out.mkdir(parents=True, exist_ok=True)
+    packs = Packs(data, people, seed)
+    supply = workshop.supply
+    if start_from is not None:
+        first = islice(batches(packs, supply, torch.device("cpu"), 0), _UNFOLD_BATCHES)
+        run.begin_with(start_from, first)
+    if resume:
+        run.load(checkpoint)
+    else:
+        length = f"--steps {steps}" if steps else f"--minutes {minutes:g}"
+        rate = f" --rate {peak_rate:g}" if peak_rate != 1 else ""
+        run.precision = "bfloat16" if workshop.half_precision else "single"
+        run.history += (f"{_COMMAND} {length}{rate} --seed {seed} {workshop.options}",)
+    run.move_to(workshop.device)
+    stream = batches(packs, supply, workshop.device, run.step)
+    means = _learn(run, out, stream, workshop, minutes, steps, peak_rate, progress)
     run.save(checkpoint)
     return TrainingReport(
         steps=run.step,
-        images_seen=run.images_seen,
-        images_made=run.images_made,
+        images=run.images,
+        scenes=PACK_SIZE * supply.packs_at(max(0, run.step - 1)),
         minutes=run.elapsed_s / 60,
         seed=seed,
         threads=workshop.threads,
@@ -208,31 +199,18 @@ def _new_run() -> _Run:
     return _Run(net=net, mean=deepcopy(net), optimizers=new_optimizers(net))
 
 
-def _start_renderers(folder: Path, plan: PoolPlan, count: int) -> list[SpawnProcess]:
-    create_pool(folder, plan)
-    context = multiprocessing.get_context("spawn")
-    shares = [slice(first, None, count) for first in range(count)]
-    renderers = [
-        context.Process(target=render_pool, args=(folder, plan, share), daemon=True)
-        for share in shares
-    ]
-    for renderer in renderers:
-        renderer.start()
-    return renderers
-
-
 def _learn(
     run: _Run,
     out: Path,
-    stream: BatchStream,
+    stream: Iterator[Batch],
     workshop: Workshop,
     minutes: float | None,
     steps: int | None,
+    peak_rate: float,
     progress: Progress | None,
 ) -> dict[str, float]:
     step = Stepper(run.net, run.optimizers, half_precision=workshop.half_precision)
     average = _Average(run.mean, run.net)
-    batches = _batches(stream, workshop, run.step)
     before, start, saved = run.elapsed_s, time.monotonic(), time.monotonic()
     means: dict[str, Tensor] = {}
     while True:
@@ -240,11 +218,10 @@ def _learn(
         done = run.step / steps if steps else run.elapsed_s / (60 * (minutes or 1))
         if done >= 1:
             return {name: float(value) for name, value in means.items()}
-        set_rate(run.optimizers, _rate(done) * (1.0 if len(run.history) == 1 else _RESTART_RATE))
-        batch = next(batches)
+        set_rate(run.optimizers, peak_rate * _rate(done))
+        batch = next(stream)
         found = step(batch)
-        run.images_seen += len(batch.images)
-        run.images_made += len(batch.images) * (run.step % workshop.repeats == 0)
+        run.images += len(batch.images)
         run.step += 1
         average(run.step)
         means = {n: torch.lerp(v, means.get(n, v), 0.98) for n, v in found.items()}
@@ -254,22 +231,6 @@ def _learn(
         if time.monotonic() - saved > _SAVE_EVERY_S:
             run.save(out / "checkpoint.pt")
             saved = time.monotonic()
-
-
-def _batches(stream: BatchStream, workshop: Workshop, step: int) -> Iterator[Batch]:
-    """The batches of a run from `step` on, on its device."""
-    first = step // workshop.repeats
-    made = DataLoader(
-        stream,
-        batch_size=None,
-        sampler=range(first, len(stream)),
-        num_workers=workshop.makers,
-        prefetch_factor=4,
-        collate_fn=_as_is,
-        worker_init_fn=_one_thread,
-        multiprocessing_context="spawn",
-    )
-    return varied_again(made, repeats=workshop.repeats, device=workshop.device, seed=first)
 
 
 def _rate(done: float) -> float:
@@ -292,11 +253,3 @@ class _Average:
         decay = min(_MEAN_DECAY, (1 + step) / (10 + step))
         means, now = zip(*self._pairs, strict=True)
         torch._foreach_lerp_(means, now, 1 - decay)
-
-
-def _as_is(batch: Any) -> Any:
-    return batch
-
-
-def _one_thread(_: int) -> None:
-    torch.set_num_threads(1)

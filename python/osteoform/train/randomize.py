@@ -1,218 +1,276 @@
-"""From thickness layers to what a network may meet: physics, exposure, clutter, all at random."""
+"""From thickness layers to what a network may meet: physics, exposure, clutter, all at random.
+
+Batches of images on any device: on a GPU they are made as fast as a network learns from them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
-from numpy.random import Generator
-from numpy.typing import NDArray
-from scipy import ndimage
+from torch import Tensor
 from torch.nn import functional
 
-from osteoform._normalize import normalize
-from osteoform._types import F32, F64
-from osteoform.train.scenes import MARGIN_PX
+from osteoform.train.dice import Dice
+from osteoform.train.look import normalized
+from osteoform.train.tones import (
+    gaussian_taps,
+    of_each,
+    percentiles,
+    smoothed,
+    veiled,
+    window_taps,
+)
+
+_VEIL_CELL_PX, _DETAIL_CELL_PX = 16, 4
+_OPEN, _DISC, _RECTANGLE, _STRIP = range(4)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Warp:
-    """A small affine map from pixels (u, v) of the image to pixels of the canvas."""
+    """Small similarities from pixels (u, v) of images to pixels of their canvases.
 
-    matrix: F64
-    offset: F64
+    `scale` (B,) times the rotation `turn` (B, 2, 2), then `offset` (B, 2).
+    """
 
-    def to_canvas(self, points: F64) -> F64:
-        """Canvas pixels (n, 2) of image pixels (n, 2)."""
-        return points @ self.matrix.T + self.offset
+    scale: Tensor
+    turn: Tensor
+    offset: Tensor
 
-    def to_image(self, points: F64) -> F64:
-        """Image pixels (n, 2) of canvas pixels (n, 2)."""
-        return (points - self.offset) @ np.linalg.inv(self.matrix).T
+    @staticmethod
+    def none(count: int) -> Warp:
+        """Canvases are the images."""
+        turn = torch.eye(2).expand(count, 2, 2)
+        return Warp(scale=torch.ones(count), turn=turn, offset=torch.zeros(count, 2))
+
+    def to_canvas(self, points: Tensor) -> Tensor:
+        """Canvas pixels (B, n, 2) of image pixels (B, n, 2)."""
+        return of_each(self.scale) * (points @ self.turn.mT) + self.offset[:, None]
+
+    def to_image(self, points: Tensor) -> Tensor:
+        """Image pixels (B, n, 2) of canvas pixels (B, n, 2)."""
+        return (points - self.offset[:, None]) @ self.turn / of_each(self.scale)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomImage:
-    """A normalised image (h, w) and where it is open: `in_field` (h, w)."""
+class Frame:
+    """Where images lie in arrays (B, h, w): rows and columns `sizes` (B, 2) from the first pixel."""
 
-    values: F32 = field(repr=False)
-    in_field: NDArray[np.bool_] = field(repr=False)
+    shape: tuple[int, int]
+    sizes: Tensor
+
+    @staticmethod
+    def full(count: int, shape: tuple[int, int]) -> Frame:
+        """Images as large as the arrays."""
+        return Frame(shape=shape, sizes=torch.tensor(shape).expand(count, 2))
+
+    @property
+    def inside(self) -> Tensor:
+        """(B, h, w) bool."""
+        v, u = self.pixels
+        return (v < of_each(self.sizes[:, 0])) & (u < of_each(self.sizes[:, 1]))
+
+    @property
+    def pixels(self) -> tuple[Tensor, Tensor]:
+        """Rows (1, h, 1) and columns (1, 1, w)."""
+        device = self.sizes.device
+        rows, columns = (torch.arange(n, device=device) for n in self.shape)
+        return rows[None, :, None], columns[None, None, :]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exposure:
-    """Grey values (h, w) as a file may hold them, which way they run, and where it is open."""
+    """Grey values (B, h, w) as files may hold them, 0 to 1, and which way they run.
 
-    pixels: F32 = field(repr=False)
-    dark_is_dense: bool
-    in_field: NDArray[np.bool_] = field(repr=False)
+    Attributes
+    ----------
+    pixels
+        Beyond the frame the last pixels of the image again.
+    dark_is_dense
+        (B,) bool.
+    in_field
+        (B, h, w) bool: in the frame, and where the collimator is open.
+    """
+
+    pixels: Tensor = field(repr=False)
+    dark_is_dense: Tensor
+    in_field: Tensor = field(repr=False)
 
 
-def sample_warp(rng: Generator, size: tuple[int, int]) -> Warp:
-    """Small rotation, scale and shift about the middle of an image of `size` (rows, columns)."""
-    turn, scale = np.clip(rng.normal(0.0, 0.1), -0.2, 0.2), np.exp(rng.uniform(-0.12, 0.1))
-    c, s = scale * np.cos(turn), scale * np.sin(turn)
-    matrix = np.array([[c, -s], [s, c]])
-    middle = np.array([size[1] - 1, size[0] - 1]) / 2
-    shift = rng.normal(0.0, 6.0, 2)
-    return Warp(matrix=matrix, offset=middle + MARGIN_PX + shift - matrix @ middle)
+@dataclass(frozen=True, kw_only=True)
+class RandomImages:
+    """Normalised images (B, h, w), 0 beyond the frame, and `in_field` (B, h, w) as in Exposure."""
+
+    values: Tensor = field(repr=False)
+    in_field: Tensor = field(repr=False)
+
+
+def draw_warps(dice: Dice, frame: Frame, *, margin_px: int) -> Warp:
+    """Small rotations, scales and shifts about the middle of each image.
+
+    Canvases have `margin_px` more than the images all round.
+    """
+    angle = dice.normal(0.1).clamp(-0.2, 0.2)
+    scale = torch.exp(dice.uniform(-0.12, 0.1))
+    c, s = torch.cos(angle), torch.sin(angle)
+    turn = torch.stack([torch.stack([c, -s], 1), torch.stack([s, c], 1)], 1)
+    middle = (frame.sizes.flip(1) - 1) / 2
+    turned = scale[:, None] * (turn @ middle[..., None])[..., 0]
+    offset = middle + margin_px + dice.normal(6.0, 2) - turned
+    return Warp(scale=scale, turn=turn, offset=offset)
 
 
 def randomize(
-    layers: F32,
+    layers: Tensor,
     warp: Warp,
-    rng: Generator,
+    dice: Dice,
     *,
-    size: tuple[int, int],
-    clutter: F32,
-    wrong_polarity: bool = False,
-) -> RandomImage:
-    """Expose layers (see `expose`) and normalise the image of `size` as in use.
+    frame: Frame,
+    clutter: Tensor,
+    wrong_polarity: Tensor | None = None,
+) -> RandomImages:
+    """Expose layers (see `expose`) and normalise the images as in use.
 
     Parameters
     ----------
     wrong_polarity
-        Normalise as if dense were on the other side: an image to reject.
+        (B,) bool: normalise as if dense were on the other side, images to reject.
     """
-    exposure = expose(layers, warp, rng, size=size, clutter=clutter)
-    dark_is_dense = exposure.dark_is_dense != wrong_polarity
-    values = normalize(exposure.pixels, dark_is_dense=dark_is_dense).values
-    return RandomImage(values=values, in_field=exposure.in_field)
+    exposure = expose(layers, warp, dice, frame=frame, clutter=clutter)
+    dark_is_dense = exposure.dark_is_dense
+    if wrong_polarity is not None:
+        dark_is_dense = dark_is_dense ^ wrong_polarity
+    values = normalized(exposure.pixels, frame.inside, dark_is_dense)
+    return RandomImages(values=values, in_field=exposure.in_field)
 
 
-def expose(
-    layers: F32, warp: Warp, rng: Generator, *, size: tuple[int, int], clutter: F32
-) -> Exposure:
-    """Expose layers (3, H, W) [mm] to an image of `size`: beam, scatter, blur, noise, display.
+def expose(layers: Tensor, warp: Warp, dice: Dice, *, frame: Frame, clutter: Tensor) -> Exposure:
+    """Expose layers (B, 3, H, W) [mm]: beam, scatter, blur, noise, display.
 
     Parameters
     ----------
     clutter
-        (size) extra attenuation of wires, markers and plates.
+        (B, h, w): extra attenuation of wires, markers and plates.
     """
-    absorbed = _warped(_attenuation(layers, rng), warp, size) + clutter
-    intensity = _add_scatter(np.exp(-absorbed), rng)
-    in_field = _collimator(rng, size)
-    leak = 0.0 if rng.uniform() < 0.6 else rng.uniform(0.0, 0.1)
-    intensity *= leak + (1 - leak) * _soft_edge(in_field, rng)
-    intensity = _add_noise(_blur(intensity, rng), rng)
-    shown, dark_is_dense = _display(intensity, in_field, rng)
-    return Exposure(pixels=shown, dark_is_dense=dark_is_dense, in_field=in_field)
+    inside = frame.inside
+    absorbed = _warped(_attenuation(layers, dice), warp, frame) + clutter
+    intensity = torch.exp(-absorbed)
+    scatter = dice.uniform(0.0, 0.8) * dice.chance(0.7)
+    veil = veiled(intensity, _VEIL_CELL_PX, dice.uniform(0.7, 2.5))
+    intensity = intensity + of_each(scatter) * veil
+    is_open = _collimator(dice, frame)
+    leak = of_each(dice.uniform(0.0, 0.1) * ~dice.chance(0.6))
+    intensity = intensity * (leak + (1 - leak) * _soft_edge(is_open, dice))
+    intensity = _add_noise(_blur(intensity, dice), inside, dice)
+    pixels, dark_is_dense = _display(intensity, inside & is_open, inside, dice)
+    return Exposure(pixels=pixels, dark_is_dense=dark_is_dense, in_field=inside & is_open)
 
 
-def _attenuation(layers: F32, rng: Generator) -> F32:
+def _attenuation(layers: Tensor, dice: Dice) -> Tensor:
     """Line integrals; bone counts by what it absorbs beyond the soft tissue that it displaces."""
-    compact, spongy, whole = layers
-    soft = rng.uniform(0.010, 0.025)
-    dense, loose = rng.uniform(0.016, 0.06), rng.uniform(0.002, 0.018)
-    texture = 1 + rng.uniform(0.0, 0.12) * _smooth_noise(rng, spongy.shape, rng.choice([2, 4, 8]))
-    muscle = 1 + rng.uniform(0.0, 0.08) * _smooth_noise(rng, whole.shape, rng.choice([12, 24, 48]))
-    total: F32 = dense * compact + loose * spongy * texture + soft * whole * muscle
-    return total
+    compact, spongy, whole = layers.float().unbind(1)
+    soft = of_each(dice.uniform(0.010, 0.025))
+    dense, loose = of_each(dice.uniform(0.016, 0.06)), of_each(dice.uniform(0.002, 0.018))
+    texture = 1 + of_each(dice.uniform(0.0, 0.12)) * _grain(dice, spongy, (2, 4, 8))
+    muscle = 1 + of_each(dice.uniform(0.0, 0.08)) * _grain(dice, whole, (12, 24, 48))
+    return dense * compact + loose * spongy * texture + soft * whole * muscle
 
 
-def _warped(image: F32, warp: Warp, size: tuple[int, int]) -> F32:
-    half = np.array(image.shape[::-1]) / 2
-    half_out = np.array(size[::-1]) / 2
-    # In units of half an image, as PyTorch has it: -1 and 1 are the outer edges.
-    matrix = warp.matrix * half_out / half[:, None]
-    offset = (warp.to_canvas(half_out[None] - 0.5)[0] + 0.5) / half - 1
-    theta = torch.from_numpy(np.column_stack([matrix, offset]).astype(np.float32))
-    grid = functional.affine_grid(theta[None], [1, 1, *size], align_corners=False)
-    source = torch.from_numpy(image)[None, None]
-    sampled = functional.grid_sample(source, grid, padding_mode="border", align_corners=False)
-    warped: F32 = sampled[0, 0].numpy()
-    return warped
+def _grain(dice: Dice, like: Tensor, cells_px: tuple[int, ...]) -> Tensor:
+    """Noise (B, h, w) with a grain of one of `cells_px`, the finest first."""
+    rows, columns = (n // cells_px[0] + 2 for n in like.shape[1:])
+    noise = dice.normal(1.0, 1, rows, columns)
+    part = cells_px[0] / dice.choice(cells_px)
+    theta = part[:, None, None] * torch.eye(2, 3, device=part.device)
+    grid = functional.affine_grid(theta, [len(like), 1, *like.shape[1:]], align_corners=False)
+    return functional.grid_sample(noise, grid, padding_mode="border", align_corners=False)[:, 0]
 
 
-def _add_scatter(intensity: F32, rng: Generator) -> F32:
-    """Veil: a wide blur of the image, added."""
-    share = rng.uniform(0.0, 0.8) if rng.uniform() < 0.7 else 0.0
-    if share == 0.0:
-        return intensity
-    small = functional.interpolate(
-        torch.from_numpy(intensity)[None, None], scale_factor=1 / 16, mode="area"
+def _warped(images: Tensor, warp: Warp, frame: Frame) -> Tensor:
+    v, u = frame.pixels
+    last_v, last_u = (of_each(n - 1) for n in frame.sizes.unbind(1))
+    u, v = torch.minimum(u, last_u).float(), torch.minimum(v, last_v).float()
+    matrix = of_each(warp.scale) * warp.turn
+    along = []
+    for axis, length in enumerate(images.shape[:0:-1]):
+        by_u, by_v = (of_each(matrix[:, axis, k]) for k in (0, 1))
+        canvas = by_u * u + by_v * v + of_each(warp.offset[:, axis])
+        along.append((canvas + 0.5) * (2 / length) - 1)  # -1 and 1 are the outer edges
+    grid = torch.stack(along, 3)
+    sampled = functional.grid_sample(
+        images[:, None], grid, padding_mode="border", align_corners=False
     )
-    wide = ndimage.gaussian_filter(small[0, 0].numpy(), rng.uniform(0.7, 2.5), mode="nearest")
-    return intensity + np.float32(share) * _enlarged(wide, intensity.shape)
+    return sampled[:, 0]
 
 
-def _collimator(rng: Generator, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Open everywhere, in a disc, in a tilted rectangle or in an upright strip."""
-    kind = rng.choice(["open", "disc", "rectangle", "strip"], p=[0.37, 0.3, 0.23, 0.1])
-    v, u = np.ogrid[: size[0], : size[1]]
-    u, v = u - size[1] / 2 - rng.normal(0.0, 4.0), v - size[0] / 2 - rng.normal(0.0, 4.0)
-    if kind == "open":
-        return np.ones(size, np.bool_)
-    if kind == "disc":
-        radius = max(size) / 2 * rng.uniform(0.82, 1.12)
-        return np.asarray(u * u + v * v < radius * radius)
-    turn = rng.normal(0.0, 0.05)
-    across, along = np.cos(turn) * u + np.sin(turn) * v, np.cos(turn) * v - np.sin(turn) * u
-    half_u, half_v = (n / 2 * rng.uniform(0.75, 1.02) for n in (size[1], size[0]))
-    if kind == "strip":
-        half_u *= rng.uniform(0.45, 0.9)
-    return np.asarray((np.abs(across) < half_u) & (np.abs(along) < half_v))
+def _collimator(dice: Dice, frame: Frame) -> Tensor:
+    """(B, h, w): open everywhere, in a disc, in a tilted rectangle or in an upright strip."""
+    kind = of_each(dice.choice((_OPEN, _DISC, _RECTANGLE, _STRIP), (0.37, 0.3, 0.23, 0.1)))
+    rows, columns = frame.sizes.unbind(1)
+    v, u = frame.pixels
+    u = u - of_each(columns / 2 + dice.normal(4.0))
+    v = v - of_each(rows / 2 + dice.normal(4.0))
+    radius = of_each(frame.sizes.amax(1) / 2 * dice.uniform(0.82, 1.12))
+    in_disc = u * u + v * v < radius * radius
+    turn = of_each(dice.normal(0.05))
+    across = torch.cos(turn) * u + torch.sin(turn) * v
+    along = torch.cos(turn) * v - torch.sin(turn) * u
+    half_u = of_each(columns / 2 * dice.uniform(0.75, 1.02))
+    half_v = of_each(rows / 2 * dice.uniform(0.75, 1.02))
+    half_u = half_u * torch.where(kind == _STRIP, of_each(dice.uniform(0.45, 0.9)), 1.0)
+    in_rectangle = (across.abs() < half_u) & (along.abs() < half_v)
+    return torch.where(kind == _DISC, in_disc, in_rectangle) | (kind == _OPEN)
 
 
-def _soft_edge(in_field: NDArray[np.bool_], rng: Generator) -> F32:
-    mask = in_field.astype(np.float32)
-    if in_field.all() or rng.uniform() < 0.4:
-        return mask
-    edge: F32 = ndimage.uniform_filter(mask, int(rng.integers(2, 6)))
-    return edge
+def _soft_edge(is_open: Tensor, dice: Dice) -> Tensor:
+    hard = dice.chance(0.4)
+    width = torch.where(hard, 1.0, 2.0 + dice.below(4))
+    return smoothed(is_open.float(), window_taps(width))
 
 
-def _blur(intensity: F32, rng: Generator) -> F32:
-    if rng.uniform() < 0.5:
-        return intensity
-    blurred: F32 = ndimage.gaussian_filter(intensity, rng.uniform(0.3, 1.1), truncate=2.5)
-    return blurred
+def _blur(intensity: Tensor, dice: Dice) -> Tensor:
+    sharp = dice.chance(0.5)
+    sd = torch.where(sharp, 0.05, dice.uniform(0.3, 1.1))
+    return smoothed(intensity, gaussian_taps(sd))
 
 
-def _add_noise(intensity: F32, rng: Generator) -> F32:
+def _add_noise(intensity: Tensor, inside: Tensor, dice: Dice) -> Tensor:
     """Quantum noise grows with the root of the intensity; electronics add a constant."""
-    noise = rng.standard_normal(intensity.shape, np.float32)
-    if rng.uniform() < 0.3:
-        noise = 2.0 * ndimage.uniform_filter(noise, 3)
-    typical = np.sqrt(max(float(np.median(intensity)), 1e-6))
-    quantum = np.exp(rng.uniform(np.log(0.002), np.log(0.03))) * typical
-    noisy: F32 = np.maximum(intensity + quantum * np.sqrt(intensity) * noise, 0.0)
-    return noisy
+    noise = dice.normal(1.0, *intensity.shape[1:])
+    coarse = 2 * functional.avg_pool2d(noise, 3, stride=1, padding=1)
+    noise = torch.where(of_each(dice.chance(0.3)), coarse, noise)
+    (median,) = percentiles(intensity, inside, 50.0)
+    quantum = of_each(dice.log_uniform(0.002, 0.03) * median.clamp(min=1e-6).sqrt())
+    return (intensity + quantum * intensity.sqrt() * noise).clamp(min=0)
 
 
-def _display(intensity: F32, in_field: NDArray[np.bool_], rng: Generator) -> tuple[F32, bool]:
+def _sharpened(shown: Tensor, dice: Dice) -> Tensor:
+    """Unsharp masking: fine detail stands out more, on some images."""
+    coarse = veiled(shown, _DETAIL_CELL_PX, dice.uniform(0.5, 2.0))
+    return shown + of_each(dice.uniform(0.0, 1.2) * dice.chance(0.5)) * (shown - coarse)
+
+
+def _display(
+    intensity: Tensor, in_field: Tensor, inside: Tensor, dice: Dice
+) -> tuple[Tensor, Tensor]:
     """Raw, or processed for reading; 8 bit or more. Returns grey values and dark_is_dense.
 
     Films are exposed, and windows set, for what lies behind the bones, not for the air beside.
     """
-    dim, air = np.maximum(np.percentile(intensity[in_field], (30, 99)), 1e-6)
-    if rng.uniform() < 0.55:
-        white = np.exp(rng.uniform(np.log(1.3 * dim), np.log(1.2 * air + 0.1 * dim)))
-        shown = np.clip(intensity / white, 0.0, 1.0) ** np.float32(np.exp(rng.normal(0.0, 0.25)))
-        dark_is_dense = rng.uniform() < 0.85
-        shown = shown if dark_is_dense else 1.0 - shown
-    else:
-        shown = -np.log(intensity + np.float32(dim * np.exp(rng.uniform(-3.0, 0.7))))
-        low, high = np.percentile(shown, (rng.uniform(0, 8), rng.uniform(96, 100)))
-        shown = np.clip((shown - low) / (high - low + 1e-6), 0.0, 1.0)
-        shown = shown ** np.float32(np.exp(rng.normal(0.0, 0.3)))
-        dark_is_dense = rng.uniform() < 0.3
-        shown = 1.0 - shown if dark_is_dense else shown
-    if rng.uniform() < 0.6:
-        shown = np.round(shown * 255.0)
-    return shown.astype(np.float32), bool(dark_is_dense)
-
-
-def _smooth_noise(rng: Generator, shape: tuple[int, ...], cell: int) -> F32:
-    """Noise with a grain of `cell` pixels."""
-    return _enlarged(rng.standard_normal([n // cell + 2 for n in shape], np.float32), shape)
-
-
-def _enlarged(image: F32, shape: tuple[int, ...]) -> F32:
-    big = functional.interpolate(
-        torch.from_numpy(image)[None, None], size=shape, mode="bilinear", align_corners=False
-    )
-    enlarged: F32 = big[0, 0].numpy()
-    return enlarged
+    dim, air = (p.clamp(min=1e-6) for p in percentiles(intensity, in_field, 30.0, 99.0))
+    white = torch.exp(dice.uniform((1.3 * dim).log(), (1.2 * air + 0.1 * dim).log()))
+    raw = (intensity / of_each(white)).clamp(0, 1) ** of_each(torch.exp(dice.normal(0.25)))
+    raw_is_dark = dice.chance(0.85)
+    processed = -torch.log(intensity + of_each(dim * torch.exp(dice.uniform(-3.0, 0.7))))
+    processed = _sharpened(processed, dice)
+    low, high = percentiles(processed, inside, dice.uniform(0.0, 8.0), dice.uniform(96.0, 100.0))
+    processed = (processed - of_each(low)) / of_each(high - low + 1e-6)
+    processed = processed.clamp(0, 1) ** of_each(torch.exp(dice.normal(0.3)))
+    processed_is_dark = dice.chance(0.3)
+    raw = torch.where(of_each(raw_is_dark), raw, 1 - raw)
+    processed = torch.where(of_each(processed_is_dark), 1 - processed, processed)
+    is_raw = dice.chance(0.55)
+    shown = torch.where(of_each(is_raw), raw, processed)
+    in_8_bits = of_each(dice.chance(0.6))
+    shown = torch.where(in_8_bits, torch.round(shown * 255) / 255, shown)
+    return shown, torch.where(is_raw, raw_is_dark, processed_is_dark)

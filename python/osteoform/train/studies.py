@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 from math import ceil
 
 import numpy as np
+import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
+from torch import Tensor
 
 from osteoform._types import F32, F64, XrayView
 from osteoform.train.clutter import draw_bank, pick
 from osteoform.train.dataset import SHAPES, open_at
 from osteoform.train.legs import LegAtlas
-from osteoform.train.randomize import Exposure, Warp, expose
+from osteoform.train.dice import Dice
+from osteoform.train.randomize import Exposure, Frame, Warp, expose
 from osteoform.train.scenes import sample_present, sample_setting
 from osteoform.train.solids import draw_solids
 from osteoform.train.views import sample_view
@@ -56,10 +59,17 @@ class Study:
         """Which world points (n, 3) each view shows, (views, n)."""
         return np.stack(
             [
-                open_at(is_open, view.geometry.project(points))
+                _open_at(is_open, view.geometry.project(points))
                 for view, is_open in zip(self.views, self.in_field, strict=True)
             ]
         )
+
+
+def _open_at(in_field: NDArray[np.bool_], points: F64) -> NDArray[np.bool_]:
+    """See `dataset.open_at`, of one image."""
+    frame = Frame.full(1, (in_field.shape[0], in_field.shape[1]))
+    seen = open_at(torch.from_numpy(in_field)[None], torch.from_numpy(points)[None], frame)
+    return np.asarray(seen[0].numpy())
 
 
 def sample_studies(atlas: LegAtlas, num_studies: int, seed: int) -> Iterator[Study]:
@@ -69,7 +79,7 @@ def sample_studies(atlas: LegAtlas, num_studies: int, seed: int) -> Iterator[Stu
         yield sample_study(atlas, clutter, np.random.default_rng((seed, i)))
 
 
-def sample_study(atlas: LegAtlas, clutter: F32, rng: Generator) -> Study:
+def sample_study(atlas: LegAtlas, clutter: Tensor, rng: Generator) -> Study:
     """Draw a leg and X-ray it twice, from the front and the side or from any two sides.
 
     Parameters
@@ -98,12 +108,12 @@ def sample_study(atlas: LegAtlas, clutter: F32, rng: Generator) -> Study:
         views.append(
             XrayView(
                 name=name,
-                pixels=exposure.pixels,
+                pixels=exposure.pixels[0].numpy(),
                 geometry=geometry,
-                polarity="dark_is_dense" if exposure.dark_is_dense else "bright_is_dense",
+                polarity="dark_is_dense" if bool(exposure.dark_is_dense[0]) else "bright_is_dense",
             )
         )
-        in_field.append(exposure.in_field)
+        in_field.append(exposure.in_field[0].numpy())
     vertices = {bone: setting.leg.vertices[bone] for bone in atlas.features if bone in present}
     return Study(
         site=setting.site,
@@ -124,10 +134,16 @@ def _sample_azimuths(rng: Generator) -> tuple[float, float]:
     return first, first + rng.choice([-1.0, 1.0]) * np.deg2rad(rng.uniform(*_APART_DEG))
 
 
-def _expose(layers: F32, clutter: F32, rng: Generator, enlarged: int) -> Exposure:
+def _expose(layers: F32, clutter: Tensor, rng: Generator, enlarged: int) -> Exposure:
     """Expose layers as they are: the geometry must stay known."""
     size = layers.shape[1], layers.shape[2]
-    small = pick(clutter, rng, (size[0] // enlarged, size[1] // enlarged))
-    same = Warp(matrix=np.eye(2), offset=np.zeros(2))
-    crossing = small.repeat(enlarged, 0).repeat(enlarged, 1)
-    return expose(layers, same, rng, size=size, clutter=crossing)
+    dice = Dice.seeded(int(rng.integers(1 << 31)))
+    small = pick(clutter, dice, (size[0] // enlarged, size[1] // enlarged))
+    crossing = small.repeat_interleave(enlarged, 1).repeat_interleave(enlarged, 2)
+    return expose(
+        torch.from_numpy(layers)[None],
+        Warp.none(1),
+        dice,
+        frame=Frame.full(1, size),
+        clutter=crossing,
+    )

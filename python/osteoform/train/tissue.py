@@ -6,12 +6,10 @@ import numpy as np
 from numpy.random import Generator
 
 from osteoform._types import F64, I32
-from osteoform.train.legs import Leg, LegAtlas, knee_axis
+from osteoform.train.legs import Leg, LegAtlas
 from osteoform.train.rays import Mesh
 
 _AROUND = 20
-# How much of its taper a limb has: less under a bandage, when swollen, or in a phantom.
-_EVEN_SHARE, _TAPER = 0.3, (0.0, 1.0)
 # Along the leg: position (0 hip, 1 knee, 2 ankle), radius [mm], shift backwards [mm].
 _PROFILE = np.array(
     [
@@ -31,13 +29,11 @@ _PROFILE = np.array(
 
 def soft_tissue(atlas: LegAtlas, leg: Leg, rng: Generator, *, with_trunk: bool) -> list[Mesh]:
     """Closed meshes of the thigh, the shank and, if asked for, the trunk."""
-    knee, medial = knee_axis(atlas.features["femur"], leg.vertices["femur"])
-    head = atlas.features["femur"].ellipsoids(leg.vertices["femur"])[0][0]
+    knee, medial = leg.knee_axis
+    head = leg.head
     ankle = atlas.features["tibia"].points(leg.vertices["tibia"])[-2]
     fat = rng.uniform(0.8, 1.5)
     radii = _PROFILE[:, 1] * (1 + (fat - 1) * np.clip(1.7 - 0.6 * _PROFILE[:, 0], 0.4, 1.6))
-    if rng.uniform() < _EVEN_SHARE:
-        radii = radii.mean() + rng.uniform(*_TAPER) * (radii - radii.mean())
     radii *= 1 + rng.normal(0.0, 0.06, len(radii))
     at = np.linspace(_PROFILE[0, 0], _PROFILE[-1, 0], 40)
     radius = np.interp(at, _PROFILE[:, 0], radii)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
+from torch import Tensor
 
 from osteoform._detect import OnnxDetector
 from osteoform._network_file import NetworkFacts
@@ -18,11 +19,12 @@ from osteoform._types import BONES, F32, F64
 from osteoform.train.attitude_score import AttitudeScore, score_attitudes
 from osteoform.train.clutter import draw_bank, pick
 from osteoform.train.confusion import fit_confusion, true_names
-from osteoform.train.dataset import SHAPES, describe
+from osteoform.train.dataset import SHAPES, Scenes, describe
+from osteoform.train.dice import Dice
 from osteoform.train.export import Calibration
 from osteoform.train.legs import LegAtlas, load_atlas
-from osteoform.train.randomize import randomize, sample_warp
-from osteoform.train.scenes import sample_scene
+from osteoform.train.randomize import Frame, draw_warps, randomize
+from osteoform.train.scenes import MARGIN_PX, sample_scene
 
 # The median length of a 2D normal vector with unit deviation per axis.
 _RAYLEIGH_MEDIAN = 1.1774
@@ -99,17 +101,20 @@ def simulated_cases(
         yield _sample_case(atlas, clutter, np.random.default_rng((seed, i)))
 
 
-def _sample_case(atlas: LegAtlas, clutter: F32, rng: Generator) -> Case:
+def _sample_case(atlas: LegAtlas, clutter: Tensor, rng: Generator) -> Case:
     shape = SHAPES[rng.choice(len(SHAPES), p=_POOL_SHARE)]
     scene = sample_scene(atlas, rng, shape=shape)
-    warp = sample_warp(rng, shape)
-    layers = scene.layers.astype(np.float32)
-    image = randomize(layers, warp, rng, size=shape, clutter=pick(clutter, rng, shape))
-    scale = float(np.sqrt(np.linalg.det(warp.matrix)))
+    scenes, frame = Scenes.of([scene]), Frame.full(1, shape)
+    dice = Dice.seeded(int(rng.integers(1 << 31)))
+    warp = draw_warps(dice, frame, margin_px=MARGIN_PX)
+    image = randomize(
+        scenes.layers, warp, dice, frame=frame, clutter=pick(clutter, dice, shape)
+    )
+    truth = describe(scenes, warp, frame, image.in_field)
     return Case(
-        values=image.values,
-        truth=describe(scene.truth, warp, image),
-        mm_per_px=scene.mm_per_px * scale,
+        values=image.values[0].numpy(),
+        truth={name: value[0].numpy() for name, value in truth.items()},
+        mm_per_px=scene.mm_per_px * float(warp.scale[0]),
     )
 
 

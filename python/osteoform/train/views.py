@@ -7,7 +7,7 @@ from numpy.random import Generator
 
 from osteoform import _core
 from osteoform._types import F64
-from osteoform.train.legs import Leg, LegAtlas, knee_axis
+from osteoform.train.legs import Leg, LegAtlas
 from osteoform.train.rays import View
 
 _JITTER = {
@@ -70,8 +70,8 @@ def sample_view(
 
 def _aim(atlas: LegAtlas, leg: Leg, rng: Generator, site: str) -> tuple[F64, F64, F64]:
     """Where to look: a point, the direction that shall be up, and the knee's medial axis."""
-    knee, medial = knee_axis(atlas.features["femur"], leg.vertices["femur"])
-    head = atlas.features["femur"].ellipsoids(leg.vertices["femur"])[0][0]
+    knee, medial = leg.knee_axis
+    head = leg.head
     ankle = atlas.features["tibia"].points(leg.vertices["tibia"])[-2]
     thigh, shank = head - knee, knee - ankle
     share = {"femur": 0.0, "hip": 0.0, "ankle": 1.0, "shank": 1.0, "leg": 0.5}.get(

@@ -10,9 +10,14 @@ from typing import Any
 import torch
 
 from osteoform._errors import InputError
+from osteoform.train.stock import Supply
 
 _CPU_WORKERS = 3
-_RENDERING_SHARE = 0.15
+_GPU_IMAGES_PER_SCENE = 14
+# Rounds of scenes kept: 80 MB each.
+_CPU_ROUNDS, _GPU_ROUNDS = 25, 400
+_ROUND_BYTES = 80e6
+_MEMORY_SHARE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,32 +31,31 @@ class Workshop:
     threads
         Threads of PyTorch on the processor.
     workers
-        Processes beside it that render scenes (about one in seven, at least one) and make images.
+        Processes beside it that render scenes.
     batch_size
         Images per step.
-    repeats
-        How many steps are made of every batch of images; after the first, varied (`vary.py`).
-    num_scenes, images_per_scene
-        Scenes to render, and images made of each until all are.
+    images_per_scene
+        Images made of every scene, on average.
+    rounds
+        Rounds of scenes kept, see `stock.Supply`.
     """
 
     device: torch.device
     threads: int
     workers: int
     batch_size: int
-    repeats: int
-    num_scenes: int
-    images_per_scene: int
+    images_per_scene: float
+    rounds: int
 
     @property
-    def renderers(self) -> int:
-        """Processes that render scenes."""
-        return max(1, round(self.workers * _RENDERING_SHARE))
-
-    @property
-    def makers(self) -> int:
-        """Processes that make images of them."""
-        return max(1, self.workers - self.renderers)
+    def supply(self) -> Supply:
+        """How it is supplied."""
+        return Supply(
+            batch_size=self.batch_size,
+            images_per_scene=self.images_per_scene,
+            rounds=self.rounds,
+            workers=self.workers,
+        )
 
     @property
     def options(self) -> str:
@@ -70,7 +74,8 @@ class Workshop:
 def open_workshop(device: str | None, *, threads: int, workers: int | None) -> Workshop:
     """The workshop of a device: the GPU where there is one, unless told otherwise.
 
-    A GPU learns faster than images can be made: batches are larger and each is used several times.
+    A GPU learns, and makes images, faster than scenes are rendered: batches are larger, and more
+    images are made of every scene.
 
     Raises
     ------
@@ -85,19 +90,23 @@ def open_workshop(device: str | None, *, threads: int, workers: int | None) -> W
             threads=threads,
             workers=workers or _CPU_WORKERS,
             batch_size=16,
-            repeats=1,
-            num_scenes=14000,
             images_per_scene=4,
+            rounds=_CPU_ROUNDS,
         )
     return Workshop(
         device=torch.device("cuda"),
         threads=threads,
         workers=workers or max(2, (os.cpu_count() or 2) - 1),
         batch_size=64,
-        repeats=11,
-        num_scenes=48000,
-        images_per_scene=8,
+        images_per_scene=_GPU_IMAGES_PER_SCENE,
+        rounds=_gpu_rounds(),
     )
+
+
+def _gpu_rounds() -> int:
+    """As many as half of the free memory holds."""
+    free, _ = torch.cuda.mem_get_info()
+    return max(2, min(_GPU_ROUNDS, int(_MEMORY_SHARE * free / _ROUND_BYTES)))
 
 
 @cache
