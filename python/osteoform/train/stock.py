@@ -106,7 +106,7 @@ class Stock:
         if shape not in self._kept:
             self._kept[shape] = Scenes(
                 **{
-                    name: torch.empty(capacity, *value.shape[1:], dtype=value.dtype).to(self.device)
+                    name: value.new_empty((capacity, *value.shape[1:]), device=self.device)
                     for name, value in vars(pack).items()
                 }
             )
