@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from osteoform._evidence import gather_evidence
 from osteoform._foreign_rims import foreign_rims
 from osteoform._leg import points_in_world
 from osteoform._result import BoneReconstruction
+from osteoform._rotation import rotation
 from osteoform._shape_model import ShapeModel
 from osteoform._types import F32, F64, Detection, Mesh, Reading, Side, XrayView
 
@@ -26,6 +27,8 @@ POLARITIES = {
 }
 _STAGES = ("prepare", "search", "solve", "summary")
 _LIKELY_READING = 0.5  # of the evidence of a view's best reading
+# About the long axis, where a fit is unsure: features are 7 to 25 degrees off there.
+_TURNS_RAD = (-0.2, 0.2)
 
 _T = TypeVar("_T")
 Readings = Sequence[Sequence[Reading]]
@@ -44,6 +47,10 @@ class AlignedBone:
         All readings of the views, where some were left out; they wait until the others are unsure.
     answers
         Poses and pairings, as the core has them.
+    from_start
+        Whether the answers keep to a start that was given.
+    start
+        What features know of the start, where the answers' is not theirs: see Evidence.
     """
 
     model: ShapeModel = field(repr=False)
@@ -51,6 +58,8 @@ class AlignedBone:
     readings: Readings = field(repr=False)
     unlikely: Readings | None = field(repr=False)
     answers: Alignments = field(repr=False)
+    from_start: bool
+    start: float | None = None
 
     @property
     def detections(self) -> tuple[Detection, ...]:
@@ -102,7 +111,7 @@ class BoneFitter:
         """
 
         def fit(bone: str, options: FitOptions) -> tuple[AlignedBone, BoneReconstruction]:
-            return self._fit_likely(aligned[bone], options)
+            return self._fit_until_sure(aligned[bone], options)
 
         fits = self._side_by_side(aligned, fit)
         found = {bone: fitted for bone, (_, fitted) in fits.items()}
@@ -140,16 +149,27 @@ class BoneFitter:
             jobs = {bone: workers.submit(work, bone, options) for bone in bones}
             return {bone: job.result() for bone, job in jobs.items()}
 
-    def _fit_likely(
+    def _fit_until_sure(
         self, aligned: AlignedBone, options: FitOptions
     ) -> tuple[AlignedBone, BoneReconstruction]:
-        """Try the likely readings; all of them, where those lead nowhere sure."""
-        found = self._fit(aligned, options)
-        if found.confidence >= SURE or aligned.unlikely is None:
-            return aligned, found
-        all_aligned = self._align(aligned.model.bone, aligned.unlikely, None, options)
-        again = self._fit(all_aligned, options)
-        return (all_aligned, again) if _surer(found, again) is again else (aligned, found)
+        """Try what features say; where that leads nowhere sure, what else they may have meant."""
+        best = aligned, self._fit(aligned, options)
+        if aligned.unlikely is not None and best[1].confidence < SURE:
+            every = self._align(aligned.model.bone, aligned.unlikely, None, options)
+            best = _surest(best, (every, self._fit(every, options)))
+        if aligned.from_start or not 0.0 < best[1].confidence < SURE:
+            return best
+        turned = (self._turned(*best, angle, options) for angle in _TURNS_RAD)
+        return _surest(best, *((other, self._fit(other, options)) for other in turned))
+
+    def _turned(
+        self, aligned: AlignedBone, fit: BoneReconstruction, angle_rad: float, options: FitOptions
+    ) -> AlignedBone:
+        """To start from a fit turned about the bone's long axis, which features tell worst."""
+        start = fit.world_from_bone.copy()
+        start[:3, :3] = start[:3, :3] @ rotation(np.array([0.0, 0.0, angle_rad]))
+        turned = self._align(aligned.model.bone, aligned.readings, start, options)
+        return replace(turned, start=fit.evidence.start)
 
     def _align(
         self,
@@ -176,6 +196,7 @@ class BoneFitter:
             readings=readings,
             unlikely=unlikely,
             answers=answers,
+            from_start=start is not None,
         )
 
     def _fit(
@@ -192,7 +213,8 @@ class BoneFitter:
         )
         for stage in _STAGES:
             self._spend(aligned.model.bone, stage, getattr(fitted.times, f"{stage}_ms"))
-        return _wrap(aligned.model, self.side, fitted, aligned.readings, self.views)
+        fit = _wrap(aligned.model, self.side, fitted, aligned.readings, self.views)
+        return fit if aligned.start is None else fit.with_start(aligned.start)
 
     def _spend(self, bone: str, stage: str, spent_ms: float) -> None:
         name = f"{bone}.{stage}"
@@ -202,6 +224,13 @@ class BoneFitter:
 def _surer(first: BoneReconstruction, again: BoneReconstruction) -> BoneReconstruction:
     """Of two fits the one that is likelier right."""
     return max(again, first, key=lambda fit: fit.confidence)
+
+
+def _surest(
+    *tried: tuple[AlignedBone, BoneReconstruction],
+) -> tuple[AlignedBone, BoneReconstruction]:
+    """Of several fits the one that is likeliest right."""
+    return max(tried, key=lambda aligned_and_fit: aligned_and_fit[1].confidence)
 
 
 def _likely(bone: str, of_view: Sequence[Reading]) -> list[Reading]:
