@@ -165,7 +165,7 @@ class BoneFitter:
     def _turned(
         self, aligned: AlignedBone, fit: BoneReconstruction, angle_rad: float, options: FitOptions
     ) -> AlignedBone:
-        """To start from a fit turned about the bone's long axis, which features tell worst."""
+        """To match anew from a fit turned about the long axis, of which features tell least."""
         start = fit.world_from_bone.copy()
         start[:3, :3] = start[:3, :3] @ rotation(np.array([0.0, 0.0, angle_rad]))
         turned = self._align(aligned.model.bone, aligned.readings, start, options)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from osteoform import FitOptions, _core, load_model
 from osteoform._closer_look import CloserLook, align_closely, believed
 from osteoform._detections import joined, only
 from osteoform._fit_bones import AlignedBone, BoneFitter, core_features
+from osteoform._rotation import rotation
 from osteoform._trial import Trial, simulate_trial, simulated_features
 from osteoform._types import Detection, Mesh, Reading, Side, XrayView
 from osteoform.modeling.features import standing_features
@@ -23,9 +26,11 @@ KNEE = [n for n, name in enumerate(NAMES) if "condyl" in name or "trochlea" in n
 
 @dataclass(frozen=True)
 class Fitted:
-    """Of a fit only how likely it is right."""
+    """Of a fit only how likely it is right, and where a next one would start."""
 
     confidence: float
+    world_from_bone: np.ndarray = field(default_factory=lambda: np.eye(4))
+    evidence: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(start=1.5))
 
 
 def seen_at(points_px: np.ndarray, names: Sequence[int], sigma_px: float) -> Detection:
@@ -223,7 +228,8 @@ def test_unlikely_readings_wait_until_the_likely_ones_leave_doubt(
     fits: list[AlignedBone] = []
 
     def fit(self: BoneFitter, aligned: AlignedBone, options: FitOptions) -> Fitted:
-        fits.append(aligned)
+        if not aligned.from_start:
+            fits.append(aligned)
         return Fitted(confidence=sure_of_likely if aligned.unlikely else 0.7)
 
     monkeypatch.setattr(BoneFitter, "_fit", fit)
@@ -233,6 +239,47 @@ def test_unlikely_readings_wait_until_the_likely_ones_leave_doubt(
     readings = [[{"femur": fine[0]}, {"femur": little}], [{"femur": fine[1]}]]
     aligned = fitter.align_all({"femur": (readings, None)})["femur"]
     assert [len(of_view) for of_view in aligned.readings] == [1, 1]
-    _, found = fitter._fit_likely(aligned, fitter.options)
+    _, found = fitter._fit_until_sure(aligned, fitter.options)
     assert [[len(of_view) for of_view in a.readings] for a in fits] == [[1, 1], [2, 1]][:num_fits]
     assert found.confidence == max(sure_of_likely, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "given", "num_fits"),
+    [(0.6, False, 3), (0.9, False, 1), (0.0, False, 1), (0.6, True, 1)],
+)
+def test_only_an_unsure_fit_is_tried_turned_about_its_long_axis(
+    trial, monkeypatch, confidence, given, num_fits
+):
+    study, fine = trial
+    fits: list[AlignedBone] = []
+
+    def fit(self: BoneFitter, aligned: AlignedBone, options: FitOptions) -> Fitted:
+        fits.append(aligned)
+        return Fitted(confidence if len(fits) < 3 else 0.7, study.world_from_bone)
+
+    align, starts = BoneFitter._align, []
+
+    def watched(self: BoneFitter, *args: Any, **settings: Any) -> AlignedBone:
+        starts.append(args[2])
+        return align(self, *args, **settings)
+
+    monkeypatch.setattr(BoneFitter, "_fit", fit)
+    monkeypatch.setattr(BoneFitter, "_align", watched)
+    fitter = BoneFitter(
+        side="right", models={"femur": MODEL}, views=study.views, options=FitOptions(num_threads=1)
+    )
+    readings = [[{"femur": detection}] for detection in fine]
+    start = study.world_from_bone if given else None
+    aligned = fitter.align_all({"femur": (readings, start)})["femur"]
+    best, found = fitter._fit_until_sure(aligned, fitter.options)
+    assert len(fits) == num_fits
+    if num_fits == 3:
+        for turned, angle in zip(starts[1:], (-0.2, 0.2), strict=True):
+            about_z = rotation(np.array([0.0, 0.0, angle]))
+            turn = study.world_from_bone[:3, :3].T @ turned[:3, :3]
+            np.testing.assert_allclose(turn, about_z, atol=1e-6)
+            np.testing.assert_allclose(turned[:3, 3], study.world_from_bone[:3, 3])
+        assert [a.start for a in fits] == [None, 1.5, 1.5]
+        assert best is fits[2]
+        assert found.confidence == 0.7
