@@ -30,6 +30,20 @@ def test_a_block_begins_as_the_identity():
     torch.testing.assert_close(Block(8)(maps), maps)
 
 
+def test_a_step_as_in_use_leaves_the_statistics_alone():
+    torch.manual_seed(0)
+    net = as_if_trained()
+    norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    step, batch = Stepper(net, new_optimizers(net)), random_batch()
+    for as_in_use in (True, False, True):
+        before = [norm.running_mean.clone() for norm in norms]
+        weight = net.stem[0].weight.detach().clone()
+        step(batch, as_in_use=as_in_use)
+        assert not torch.equal(net.stem[0].weight, weight)
+        for norm, mean in zip(norms, before, strict=True):
+            assert torch.equal(norm.running_mean, mean) == as_in_use
+
+
 def test_rates_are_shares_of_the_highest():
     optimizers = new_optimizers(FeatureNet(CHANNELS))
     highest = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]

@@ -12,7 +12,6 @@ from osteoform._normalize import normalize
 from osteoform._split import held_out
 from osteoform.train.clutter import draw_bank
 from osteoform.train.legs import LegAtlas, as_mesh, load_atlas
-from osteoform.train.randomize import expose, randomize, sample_warp
 from osteoform.train.scenes import MARGIN_PX, sample_present, sample_scene, sample_setting
 from osteoform.train.solids import draw_solids
 from osteoform.train.studies import sample_studies, sample_study
@@ -45,18 +44,6 @@ def test_a_scene_is_its_parts_drawn_in_turn(atlas):
     layers = solids.render(view, CANVAS).astype(np.float16)
     np.testing.assert_array_equal(scene.layers, layers)
     np.testing.assert_array_equal(scene.truth.direction, [np.cos(azimuth), np.sin(azimuth)])
-
-
-def test_a_random_image_is_an_exposure_normalised():
-    layers = np.random.default_rng(0).uniform(0.0, 30.0, (3, *CANVAS)).astype(np.float32)
-    warp = sample_warp(np.random.default_rng(1), SHAPE)
-    clutter = np.zeros(SHAPE, np.float32)
-    same = {"size": SHAPE, "clutter": clutter}
-    exposure = expose(layers, warp, np.random.default_rng(2), **same)
-    image = randomize(layers, warp, np.random.default_rng(2), **same)
-    values = normalize(exposure.pixels, dark_is_dense=exposure.dark_is_dense).values
-    np.testing.assert_array_equal(image.values, values)
-    np.testing.assert_array_equal(image.in_field, exposure.in_field)
 
 
 def test_both_images_are_dense_where_the_bones_are(atlas):

@@ -1,4 +1,4 @@
-"""Training: geometry of the augmentation, and that a step goes downhill."""
+"""Training: losses, scenes, and what is measured and told of a network."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from osteoform._split import held_out
 from osteoform.train.attitude_score import AttitudeScore, score_attitudes
 from osteoform.train.card import card
 from osteoform.train.confusion import fit_confusion, true_names
-from osteoform.train.dataset import describe
 from osteoform.train.export import Calibration, export_onnx, metadata
 from osteoform.train.legs import load_atlas, sample_leg
 from osteoform.train.loop import TrainingReport
 from osteoform.train.losses import losses
 from osteoform.train.network import FeatureNet, Readout
-from osteoform.train.randomize import randomize, sample_warp
-from osteoform.train.scenes import MARGIN_PX, Truth, sample_scene
+from osteoform.train.scenes import sample_scene
 from osteoform.train.validate import BoneScore, DetectorScore, validate
 from training_batch import CHANNELS, random_batch
 
@@ -51,31 +49,6 @@ def test_loss_is_least_at_the_truth():
     assert float(there.box) == pytest.approx(0.0, abs=1e-9)
     assert float(there.turn) == pytest.approx(0.0, abs=1e-9)
     assert float(there.direction) == pytest.approx(0.0, abs=1e-9)
-
-
-def test_warp_carries_image_and_truth_alike():
-    rng = np.random.default_rng(5)
-    size = (192, 256)
-    canvas = np.zeros((3, size[0] + 2 * MARGIN_PX, size[1] + 2 * MARGIN_PX), np.float32)
-    at = np.array([[140.0, 110.0], [200.0, 90.0]])
-    for u, v in at.astype(int):
-        canvas[0, v - 2 : v + 3, u - 2 : u + 3] = 400.0
-    warp = sample_warp(rng, size)
-    np.testing.assert_allclose(warp.to_canvas(warp.to_image(at)), at, atol=1e-9)
-    nothing = np.zeros(size, np.float32)
-    image = randomize(canvas, warp, np.random.default_rng(0), size=size, clutter=nothing)
-    truth = Truth(
-        points_px=at,
-        ellipse_root_px=np.eye(2)[None] * 5,
-        outline_px=at,
-        bone_of=np.zeros(2, np.int8),
-        direction=np.array([1.0, 0.0]),
-    )
-    told = describe(truth, warp, image)
-    for u, v in np.round(told["points"]).astype(int):
-        patch = image.values[v - 8 : v + 9, u - 8 : u + 9]
-        assert image.values[v, u] > np.median(patch) + 0.3
-    np.testing.assert_allclose(told["boxes"][0, :2], told["points"].min(0), atol=1e-4)
 
 
 def test_metadata_names_every_channel():
@@ -177,8 +150,8 @@ def test_card_states_what_was_measured(tmp_path):
     )
     report = TrainingReport(
         steps=10,
-        images_seen=160,
-        images_made=80,
+        images=160,
+        scenes=80,
         minutes=1.0,
         seed=0,
         threads=1,
@@ -191,7 +164,7 @@ def test_card_states_what_was_measured(tmp_path):
     text = card(report, score, "`osteoform train`, seed 0")
     assert "| femur | 10 | 1.23 | 2.5 | 7.0 | 90 % | 1 % | 0.80 | - |" in text
     assert "Measured on 123 simulated" in text
-    assert "160 images, 80 of them made anew and the rest varied, in 10 steps" in text
+    assert "Seen in training: 160 images, each once, made of 80 scenes, in 10 steps" in text
     assert "quarter turn is right in 97.0 %" in text
 
 

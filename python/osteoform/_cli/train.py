@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _VALIDATION_SEED_OFFSET = 1_000_003
 _NUM_DRAWN = 16
+# Of the rates, for weights that were trained before: they have to learn, not to forget.
+_RATE_FROM = 0.2
 
 
 class DeviceName(StrEnum):
@@ -39,9 +41,7 @@ def train(
             help="Folder with *_left_BONE.npz: legs in correspondence, axes LPS [mm].",
         ),
     ],
-    work: Annotated[
-        Path, typer.Option("--work", metavar="DIR", help="Where scenes and checkpoint.pt go.")
-    ],
+    work: Annotated[Path, typer.Option("--work", metavar="DIR", help="Where checkpoint.pt goes.")],
     out: Annotated[
         Path,
         typer.Option(
@@ -68,7 +68,7 @@ def train(
         typer.Option(
             "--workers",
             min=2,
-            help="Processes that make the images: 3, and beside a GPU all processors but one.",
+            help="Processes that render scenes: 3, and beside a GPU all processors but one.",
         ),
     ] = None,
     resume: Annotated[
@@ -80,6 +80,15 @@ def train(
             "--from",
             metavar="FILE",
             help="Begin with the weights of another run: its checkpoint.pt or its network (.onnx).",
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            "--rate",
+            min=0.01,
+            max=1.0,
+            help="Share of the highest learning rates to begin with: 1, and 0.2 with --from.",
         ),
     ] = None,
     mean_with: Annotated[
@@ -109,6 +118,7 @@ def train(
     from osteoform.train.workshop import open_workshop
 
     workshop = open_workshop(device, threads=threads, workers=workers)
+    usual_rate = 1.0 if start_from is None else _RATE_FROM
     with progress("training", 1000) as step:
 
         def show(share: float, line: str) -> None:
@@ -123,6 +133,7 @@ def train(
             seed=seed,
             resume=resume,
             start_from=start_from,
+            peak_rate=usual_rate if rate is None else rate,
             progress=show,
         )
     with (

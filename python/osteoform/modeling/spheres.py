@@ -53,8 +53,7 @@ def fit_sphere(points: F64, weights: F64) -> tuple[F64, float]:
 
 def _least_squares(design: F64, rhs: F64) -> F64:
     """Solve by the normal equations: centred points keep four unknowns well apart."""
-    solved: F64 = np.linalg.solve(design.T @ design, design.T @ rhs)
-    return solved
+    return np.asarray(np.linalg.solve(design.T @ design, design.T @ rhs), dtype=np.float64)
 
 
 def grow_sphere(

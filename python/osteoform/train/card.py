@@ -12,7 +12,7 @@ Finds femur, tibia, fibula and patella in X-rays: a box, feature points and feat
 Trained on simulated X-rays only; no real X-ray was ever shown to it.
 
 - Made by: {origin}
-- Seen in training: {images} images, {made} of them made anew and the rest varied, in {steps} steps,
+- Seen in training: {images} images, each once, made of {scenes} scenes, in {steps} steps,
   {minutes:.0f} minutes, {precision} precision
 - Bones: LLP26 (MPL-2.0), mixed, deformed, scaled 0.88-1.15, knee bent 0-110 degrees;
   people {people}
@@ -68,9 +68,9 @@ def card(report: TrainingReport, score: DetectorScore, origin: str) -> str:
     ]
     return _CARD.format(
         origin=origin,
-        images=report.images_seen,
+        images=report.images,
+        scenes=report.scenes,
         steps=report.steps,
-        made=report.images_made,
         minutes=report.minutes,
         precision=report.precision,
         people=", ".join(map(str, report.people)),

@@ -12,7 +12,7 @@ from torch import Tensor
 from osteoform._types import BONES
 from osteoform.train.clutter import pick
 from osteoform.train.dice import Dice
-from osteoform.train.randomize import Frame, Warp, draw_warps, randomize
+from osteoform.train.randomize import Extent, Warp, draw_warps, randomize
 from osteoform.train.scenes import MARGIN_PX, Scene
 from osteoform.train.tones import of_each
 
@@ -108,18 +108,18 @@ def make_batch(scenes: Scenes, bank: Tensor, dice: Dice, kind: Kind) -> Batch:
     `bank` is that of `clutter.draw_bank`.
     """
     shape = SHAPES[kind.source]
-    frame = Frame(shape=shape, sizes=_draw_sizes(dice, shape))
+    extent = Extent(shape=shape, sizes=_draw_sizes(dice, shape))
     turns, wrong = _draw_turns(dice, kind)
-    warp = draw_warps(dice, frame, margin_px=MARGIN_PX)
+    warp = draw_warps(dice, extent, margin_px=MARGIN_PX)
     clutter = pick(bank, dice, shape)
     images = randomize(
-        scenes.layers, warp, dice, frame=frame, clutter=clutter, wrong_polarity=wrong
+        scenes.layers, warp, dice, extent=extent, clutter=clutter, wrong_polarity=wrong
     )
-    truth = describe(scenes, warp, frame, images.in_field)
+    truth = describe(scenes, warp, extent, images.in_field)
     upright = ((turns == 0) & ~wrong).float()[:, None]
     found_turn = torch.nn.functional.one_hot(-turns % 4, 4).float()
     return Batch(
-        images=_turned(images.values, turns, frame, kind.shape)[:, None],
+        images=_turned(images.values, turns, extent, kind.shape)[:, None],
         points=truth["points"],
         visible=truth["visible"] * upright,
         roots=truth["roots"],
@@ -131,15 +131,15 @@ def make_batch(scenes: Scenes, bank: Tensor, dice: Dice, kind: Kind) -> Batch:
     )
 
 
-def describe(scenes: Scenes, warp: Warp, frame: Frame, in_field: Tensor) -> dict[str, Tensor]:
+def describe(scenes: Scenes, warp: Warp, extent: Extent, in_field: Tensor) -> dict[str, Tensor]:
     """Truth of images made of scenes: see Batch."""
     points = warp.to_image(scenes.points)
     roots = warp.turn.mT[:, None] @ scenes.roots @ warp.turn[:, None]
     roots = roots / warp.scale[:, None, None, None]
-    boxes, present = _boxes(warp.to_image(scenes.outlines), scenes.bone_of, frame)
+    boxes, present = _boxes(warp.to_image(scenes.outlines), scenes.bone_of, extent)
     return {
         "points": points,
-        "visible": open_at(in_field, points, frame).float(),
+        "visible": open_at(in_field, points, extent).float(),
         "roots": torch.stack([roots[..., 0, 0], roots[..., 1, 1], roots[..., 0, 1]], 2),
         "boxes": boxes,
         "present": present,
@@ -147,23 +147,23 @@ def describe(scenes: Scenes, warp: Warp, frame: Frame, in_field: Tensor) -> dict
     }
 
 
-def open_at(in_field: Tensor, points: Tensor, frame: Frame) -> Tensor:
+def open_at(in_field: Tensor, points: Tensor, extent: Extent) -> Tensor:
     """Which pixels (B, n, 2) are inside images and not far behind the collimator, (B, n) bool."""
-    rows, columns = (n[:, None] for n in frame.sizes.unbind(1))
-    u, v = points.clamp(-2, 2 * max(frame.shape)).round().long().unbind(2)
+    rows, columns = (n[:, None] for n in extent.sizes.unbind(1))
+    u, v = points.clamp(-2, 2 * max(extent.shape)).round().long().unbind(2)
     inside = (u >= 0) & (v >= 0) & (u < columns) & (v < rows)
     towards_u = _clipped(u + _OUTSIDE_FIELD_PX * torch.sign(columns // 2 - u), columns)
     towards_v = _clipped(v + _OUTSIDE_FIELD_PX * torch.sign(rows // 2 - v), rows)
-    return inside & in_field.flatten(1).gather(1, towards_v * frame.shape[1] + towards_u)
+    return inside & in_field.flatten(1).gather(1, towards_v * extent.shape[1] + towards_u)
 
 
 def _clipped(at: Tensor, length: Tensor) -> Tensor:
     return torch.minimum(at.clamp(min=0), length - 1)
 
 
-def _boxes(outlines: Tensor, bone_of: Tensor, frame: Frame) -> tuple[Tensor, Tensor]:
+def _boxes(outlines: Tensor, bone_of: Tensor, extent: Extent) -> tuple[Tensor, Tensor]:
     """Boxes (B, bones, 4) of the vertices inside the images, and whether enough are inside."""
-    last = (frame.sizes.flip(1) - 1)[:, None]
+    last = (extent.sizes.flip(1) - 1)[:, None]
     inside = ((outlines >= 0) & (outlines <= last)).all(2)
     boxes, present = [], []
     for k in range(len(BONES)):
@@ -201,14 +201,16 @@ def _draw_turns(dice: Dice, kind: Kind) -> tuple[Tensor, Tensor]:
     return turns * (rejected & ~wrong), rejected & wrong
 
 
-def _turned(values: Tensor, turns: Tensor, frame: Frame, shape: tuple[int, int]) -> Tensor:
+def _turned(values: Tensor, turns: Tensor, extent: Extent, shape: tuple[int, int]) -> Tensor:
     """Images turned by quarters, as by np.rot90, and padded with zeros to `shape`."""
-    row, column = Frame(shape=shape, sizes=frame.sizes).pixels
-    rows, columns = (of_each(n) for n in frame.sizes.unbind(1))
+    row, column = Extent(shape=shape, sizes=extent.sizes).pixels
+    rows, columns = (of_each(n) for n in extent.sizes.unbind(1))
     turn = of_each(turns)
     v = torch.where(turn == 1, column, torch.where(turn == 2, rows - 1 - row, row))
     v = torch.where(turn == 3, rows - 1 - column, v)
-    u = torch.where(turn == 1, columns - 1 - row, torch.where(turn == 2, columns - 1 - column, column))
+    u = torch.where(
+        turn == 1, columns - 1 - row, torch.where(turn == 2, columns - 1 - column, column)
+    )
     u = torch.where(turn == 3, row, u)
     inside = (v >= 0) & (v < rows) & (u >= 0) & (u < columns)
     at = (v * values.shape[2] + u).clamp(0, values[0].numel() - 1)

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from osteoform._split import learned_from
-from osteoform.train.dataset import Batch
+from osteoform.train.dataset import Batch, Kind
 from osteoform.train.network import Channels, FeatureNet
 from osteoform.train.steps import Optimizers, Stepper, new_optimizers, set_rate, settle
 from osteoform.train.stock import PACK_SIZE, Packs, batches
@@ -25,8 +25,8 @@ _WARM_UP = 0.02
 _LAST_RATE = 0.01
 _MEAN_DECAY = 0.999
 _SAVE_EVERY_S = 120.0
-_UNFOLD_BATCHES = 24
-_PROGRESS = ("step", "images", "elapsed_s", "precision")
+_UNFOLD_BATCHES, _UNFOLD_ROUNDS = 24, 2
+_PROGRESS = ("step", "images", "elapsed_s", "precision", "peak_rate")
 _COMMAND = "osteoform train --data LLP26"
 
 Progress = Callable[[float, str], None]
@@ -65,6 +65,7 @@ class _Run:
     images: int = 0
     elapsed_s: float = 0.0
     precision: str = ""
+    peak_rate: float = 1.0
     history: tuple[str, ...] = ()
 
     def save(self, path: Path) -> None:
@@ -96,14 +97,14 @@ class _Run:
         for optimizer in self.optimizers:
             settle(optimizer, device)
 
-    def begin_with(self, path: Path, batches: Iterable[Batch]) -> None:
+    def begin_with(self, path: Path, images: Iterable[Tensor]) -> None:
         """Take the weights of another run; steps and rates start anew.
 
-        Those of an exported network need some batches of images to be unfolded with.
+        Those of an exported network need some batches of `images` to be unfolded with.
         """
         if path.suffix == ".onnx":
             self.history = load_exported(self.net, path)
-            unfold(self.net, (batch.images for batch in batches))
+            unfold(self.net, images)
         else:
             state = torch.load(path, weights_only=True, map_location="cpu")
             self.net.load_state_dict(state["mean"])
@@ -143,7 +144,7 @@ def run_training(
         The checkpoint or the exported network of another run, whose weights are trained further.
     peak_rate
         Share of the rates that suit weights at random: less for weights that were trained before,
-        which have to learn, not to forget.
+        which have to learn, not to forget. A run that is resumed keeps its own.
     progress
         Called with the share done and a line about the losses.
     """
@@ -158,18 +159,20 @@ def run_training(
     packs = Packs(data, people, seed)
     supply = workshop.supply
     if start_from is not None:
-        first = islice(batches(packs, supply, torch.device("cpu"), 0), _UNFOLD_BATCHES)
-        run.begin_with(start_from, first)
+        few = replace(supply, rounds=_UNFOLD_ROUNDS)
+        first = islice(batches(packs, few, torch.device("cpu"), 0), _UNFOLD_BATCHES)
+        run.begin_with(start_from, (batch.images for _, batch in first))
     if resume:
         run.load(checkpoint)
     else:
         length = f"--steps {steps}" if steps else f"--minutes {minutes:g}"
         rate = f" --rate {peak_rate:g}" if peak_rate != 1 else ""
+        run.peak_rate = peak_rate
         run.precision = "bfloat16" if workshop.half_precision else "single"
         run.history += (f"{_COMMAND} {length}{rate} --seed {seed} {workshop.options}",)
     run.move_to(workshop.device)
     stream = batches(packs, supply, workshop.device, run.step)
-    means = _learn(run, out, stream, workshop, minutes, steps, peak_rate, progress)
+    means = _learn(run, out, stream, workshop, minutes, steps, progress)
     run.save(checkpoint)
     return TrainingReport(
         steps=run.step,
@@ -202,11 +205,10 @@ def _new_run() -> _Run:
 def _learn(
     run: _Run,
     out: Path,
-    stream: Iterator[Batch],
+    stream: Iterator[tuple[Kind, Batch]],
     workshop: Workshop,
     minutes: float | None,
     steps: int | None,
-    peak_rate: float,
     progress: Progress | None,
 ) -> dict[str, float]:
     step = Stepper(run.net, run.optimizers, half_precision=workshop.half_precision)
@@ -218,9 +220,11 @@ def _learn(
         done = run.step / steps if steps else run.elapsed_s / (60 * (minutes or 1))
         if done >= 1:
             return {name: float(value) for name, value in means.items()}
-        set_rate(run.optimizers, peak_rate * _rate(done))
-        batch = next(stream)
-        found = step(batch)
+        set_rate(run.optimizers, run.peak_rate * _rate(done))
+        kind, batch = next(stream)
+        # Images that all lie on a side are no sample of all: their statistics would give them
+        # away. Weights that were trained before have better statistics than a batch.
+        found = step(batch, as_in_use=kind.lying or len(run.history) > 1)
         run.images += len(batch.images)
         run.step += 1
         average(run.step)

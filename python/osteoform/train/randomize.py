@@ -53,16 +53,16 @@ class Warp:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frame:
+class Extent:
     """Where images lie in arrays (B, h, w): rows and columns `sizes` (B, 2) from the first pixel."""
 
     shape: tuple[int, int]
     sizes: Tensor
 
     @staticmethod
-    def full(count: int, shape: tuple[int, int]) -> Frame:
+    def full(count: int, shape: tuple[int, int]) -> Extent:
         """Images as large as the arrays."""
-        return Frame(shape=shape, sizes=torch.tensor(shape).expand(count, 2))
+        return Extent(shape=shape, sizes=torch.tensor(shape).expand(count, 2))
 
     @property
     def inside(self) -> Tensor:
@@ -85,11 +85,11 @@ class Exposure:
     Attributes
     ----------
     pixels
-        Beyond the frame the last pixels of the image again.
+        Nothing is meant by those beyond the extent.
     dark_is_dense
         (B,) bool.
     in_field
-        (B, h, w) bool: in the frame, and where the collimator is open.
+        (B, h, w) bool: in the extent, and where the collimator is open.
     """
 
     pixels: Tensor = field(repr=False)
@@ -99,13 +99,13 @@ class Exposure:
 
 @dataclass(frozen=True, kw_only=True)
 class RandomImages:
-    """Normalised images (B, h, w), 0 beyond the frame, and `in_field` (B, h, w) as in Exposure."""
+    """Normalised images (B, h, w), 0 beyond the extent, and `in_field` (B, h, w) as in Exposure."""
 
     values: Tensor = field(repr=False)
     in_field: Tensor = field(repr=False)
 
 
-def draw_warps(dice: Dice, frame: Frame, *, margin_px: int) -> Warp:
+def draw_warps(dice: Dice, extent: Extent, *, margin_px: int) -> Warp:
     """Small rotations, scales and shifts about the middle of each image.
 
     Canvases have `margin_px` more than the images all round.
@@ -114,7 +114,7 @@ def draw_warps(dice: Dice, frame: Frame, *, margin_px: int) -> Warp:
     scale = torch.exp(dice.uniform(-0.12, 0.1))
     c, s = torch.cos(angle), torch.sin(angle)
     turn = torch.stack([torch.stack([c, -s], 1), torch.stack([s, c], 1)], 1)
-    middle = (frame.sizes.flip(1) - 1) / 2
+    middle = (extent.sizes.flip(1) - 1) / 2
     turned = scale[:, None] * (turn @ middle[..., None])[..., 0]
     offset = middle + margin_px + dice.normal(6.0, 2) - turned
     return Warp(scale=scale, turn=turn, offset=offset)
@@ -125,7 +125,7 @@ def randomize(
     warp: Warp,
     dice: Dice,
     *,
-    frame: Frame,
+    extent: Extent,
     clutter: Tensor,
     wrong_polarity: Tensor | None = None,
 ) -> RandomImages:
@@ -136,15 +136,15 @@ def randomize(
     wrong_polarity
         (B,) bool: normalise as if dense were on the other side, images to reject.
     """
-    exposure = expose(layers, warp, dice, frame=frame, clutter=clutter)
+    exposure = expose(layers, warp, dice, extent=extent, clutter=clutter)
     dark_is_dense = exposure.dark_is_dense
     if wrong_polarity is not None:
         dark_is_dense = dark_is_dense ^ wrong_polarity
-    values = normalized(exposure.pixels, frame.inside, dark_is_dense)
+    values = normalized(exposure.pixels, extent.inside, dark_is_dense)
     return RandomImages(values=values, in_field=exposure.in_field)
 
 
-def expose(layers: Tensor, warp: Warp, dice: Dice, *, frame: Frame, clutter: Tensor) -> Exposure:
+def expose(layers: Tensor, warp: Warp, dice: Dice, *, extent: Extent, clutter: Tensor) -> Exposure:
     """Expose layers (B, 3, H, W) [mm]: beam, scatter, blur, noise, display.
 
     Parameters
@@ -152,13 +152,13 @@ def expose(layers: Tensor, warp: Warp, dice: Dice, *, frame: Frame, clutter: Ten
     clutter
         (B, h, w): extra attenuation of wires, markers and plates.
     """
-    inside = frame.inside
-    absorbed = _warped(_attenuation(layers, dice), warp, frame) + clutter
+    inside = extent.inside
+    absorbed = _warped(_attenuation(layers, dice), warp, extent) + clutter
     intensity = torch.exp(-absorbed)
     scatter = dice.uniform(0.0, 0.8) * dice.chance(0.7)
     veil = veiled(intensity, _VEIL_CELL_PX, dice.uniform(0.7, 2.5))
     intensity = intensity + of_each(scatter) * veil
-    is_open = _collimator(dice, frame)
+    is_open = _collimator(dice, extent)
     leak = of_each(dice.uniform(0.0, 0.1) * ~dice.chance(0.6))
     intensity = intensity * (leak + (1 - leak) * _soft_edge(is_open, dice))
     intensity = _add_noise(_blur(intensity, dice), inside, dice)
@@ -186,9 +186,9 @@ def _grain(dice: Dice, like: Tensor, cells_px: tuple[int, ...]) -> Tensor:
     return functional.grid_sample(noise, grid, padding_mode="border", align_corners=False)[:, 0]
 
 
-def _warped(images: Tensor, warp: Warp, frame: Frame) -> Tensor:
-    v, u = frame.pixels
-    last_v, last_u = (of_each(n - 1) for n in frame.sizes.unbind(1))
+def _warped(images: Tensor, warp: Warp, extent: Extent) -> Tensor:
+    v, u = extent.pixels
+    last_v, last_u = (of_each(n - 1) for n in extent.sizes.unbind(1))
     u, v = torch.minimum(u, last_u).float(), torch.minimum(v, last_v).float()
     matrix = of_each(warp.scale) * warp.turn
     along = []
@@ -203,14 +203,14 @@ def _warped(images: Tensor, warp: Warp, frame: Frame) -> Tensor:
     return sampled[:, 0]
 
 
-def _collimator(dice: Dice, frame: Frame) -> Tensor:
+def _collimator(dice: Dice, extent: Extent) -> Tensor:
     """(B, h, w): open everywhere, in a disc, in a tilted rectangle or in an upright strip."""
     kind = of_each(dice.choice((_OPEN, _DISC, _RECTANGLE, _STRIP), (0.37, 0.3, 0.23, 0.1)))
-    rows, columns = frame.sizes.unbind(1)
-    v, u = frame.pixels
+    rows, columns = extent.sizes.unbind(1)
+    v, u = extent.pixels
     u = u - of_each(columns / 2 + dice.normal(4.0))
     v = v - of_each(rows / 2 + dice.normal(4.0))
-    radius = of_each(frame.sizes.amax(1) / 2 * dice.uniform(0.82, 1.12))
+    radius = of_each(extent.sizes.amax(1) / 2 * dice.uniform(0.82, 1.12))
     in_disc = u * u + v * v < radius * radius
     turn = of_each(dice.normal(0.05))
     across = torch.cos(turn) * u + torch.sin(turn) * v

@@ -67,24 +67,27 @@ class Stepper:
     """Steps downhill, and tells the losses before each.
 
     A small network's step is hundreds of short kernels, and a GPU would wait for each to be
-    launched: there the step is recorded, once per image shape, and replayed as a whole.
+    launched: there the step is recorded, once per kind of batch, and replayed as a whole.
     """
 
     def __init__(
         self, net: FeatureNet, optimizers: Optimizers, *, half_precision: bool = False
     ) -> None:
         self.net, self.optimizers, self.half_precision = net, optimizers, half_precision
-        self._recordings: dict[torch.Size, _Recording] = {}
+        self._norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+        self._recordings: dict[tuple[torch.Size, bool], _Recording] = {}
 
-    def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        """Learn from one batch."""
+    def __call__(self, batch: Batch, *, as_in_use: bool = False) -> dict[str, Tensor]:
+        """Learn from one batch; `as_in_use`: normalised by what was measured in earlier ones."""
         self.net.train()
+        for norm in self._norms:
+            norm.train(not as_in_use)
         if batch.images.device.type != "cuda":
             return self._step(batch)
-        shape = batch.images.shape
-        if shape not in self._recordings:
-            self._recordings[shape] = self._record(batch)
-        recording = self._recordings[shape]
+        kind = (batch.images.shape, as_in_use)
+        if kind not in self._recordings:
+            self._recordings[kind] = self._record(batch)
+        recording = self._recordings[kind]
         for name, value in vars(batch).items():
             getattr(recording.batch, name).copy_(value)
         recording.graph.replay()

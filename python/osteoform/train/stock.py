@@ -18,7 +18,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from osteoform.train.clutter import draw_bank
-from osteoform.train.dataset import KIND_SHARE, KINDS, SHAPES, Batch, Scenes, make_batch
+from osteoform.train.dataset import KIND_SHARE, KINDS, SHAPES, Batch, Kind, Scenes, make_batch
 from osteoform.train.dice import Dice
 from osteoform.train.legs import LegAtlas, load_atlas
 from osteoform.train.scenes import sample_scene
@@ -127,7 +127,7 @@ class Stock:
 
 def batches(
     packs: Packs, supply: Supply, device: torch.device, first_step: int
-) -> Iterator[Batch]:
+) -> Iterator[tuple[Kind, Batch]]:
     """The batches of a run from `first_step` on, on its device."""
     wanted = supply.packs_at(first_step)
     came = max(0, (wanted // len(_ROUND) - supply.rounds) * len(_ROUND))
@@ -143,7 +143,7 @@ def batches(
         rng.manual_seed(packs.seed * _SEED_STRIDE + step)
         which = np.random.default_rng((packs.seed, step)).choice(len(KINDS), p=KIND_SHARE)
         kind, dice = KINDS[which], Dice(rng, supply.batch_size)
-        yield make_batch(stock.draw(kind.source, dice), bank, dice, kind)
+        yield kind, make_batch(stock.draw(kind.source, dice), bank, dice, kind)
         step += 1
 
 

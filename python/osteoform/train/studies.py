@@ -15,9 +15,9 @@ from torch import Tensor
 from osteoform._types import F32, F64, XrayView
 from osteoform.train.clutter import draw_bank, pick
 from osteoform.train.dataset import SHAPES, open_at
-from osteoform.train.legs import LegAtlas
 from osteoform.train.dice import Dice
-from osteoform.train.randomize import Exposure, Frame, Warp, expose
+from osteoform.train.legs import LegAtlas
+from osteoform.train.randomize import Exposure, Extent, Warp, expose
 from osteoform.train.scenes import sample_present, sample_setting
 from osteoform.train.solids import draw_solids
 from osteoform.train.views import sample_view
@@ -67,8 +67,8 @@ class Study:
 
 def _open_at(in_field: NDArray[np.bool_], points: F64) -> NDArray[np.bool_]:
     """See `dataset.open_at`, of one image."""
-    frame = Frame.full(1, (in_field.shape[0], in_field.shape[1]))
-    seen = open_at(torch.from_numpy(in_field)[None], torch.from_numpy(points)[None], frame)
+    extent = Extent.full(1, (in_field.shape[0], in_field.shape[1]))
+    seen = open_at(torch.from_numpy(in_field)[None], torch.from_numpy(points)[None], extent)
     return np.asarray(seen[0].numpy())
 
 
@@ -144,6 +144,6 @@ def _expose(layers: F32, clutter: Tensor, rng: Generator, enlarged: int) -> Expo
         torch.from_numpy(layers)[None],
         Warp.none(1),
         dice,
-        frame=Frame.full(1, size),
+        extent=Extent.full(1, size),
         clutter=crossing,
     )

@@ -13,7 +13,8 @@ from torch import Tensor
 from osteoform._detect import OnnxDetector
 from osteoform._network_file import NetworkFacts
 from osteoform._normalize import pad_to_multiple
-from osteoform._peaks import MIN_MASS, Frame, NetworkOutput, Reading
+from osteoform._peaks import MIN_MASS, NetworkOutput, Reading
+from osteoform._peaks import Frame
 from osteoform._split import held_out
 from osteoform._types import BONES, F32, F64
 from osteoform.train.attitude_score import AttitudeScore, score_attitudes
@@ -23,7 +24,7 @@ from osteoform.train.dataset import SHAPES, Scenes, describe
 from osteoform.train.dice import Dice
 from osteoform.train.export import Calibration
 from osteoform.train.legs import LegAtlas, load_atlas
-from osteoform.train.randomize import Frame, draw_warps, randomize
+from osteoform.train.randomize import Extent, draw_warps, randomize
 from osteoform.train.scenes import MARGIN_PX, sample_scene
 
 # The median length of a 2D normal vector with unit deviation per axis.
@@ -104,13 +105,11 @@ def simulated_cases(
 def _sample_case(atlas: LegAtlas, clutter: Tensor, rng: Generator) -> Case:
     shape = SHAPES[rng.choice(len(SHAPES), p=_POOL_SHARE)]
     scene = sample_scene(atlas, rng, shape=shape)
-    scenes, frame = Scenes.of([scene]), Frame.full(1, shape)
+    scenes, extent = Scenes.of([scene]), Extent.full(1, shape)
     dice = Dice.seeded(int(rng.integers(1 << 31)))
-    warp = draw_warps(dice, frame, margin_px=MARGIN_PX)
-    image = randomize(
-        scenes.layers, warp, dice, frame=frame, clutter=pick(clutter, dice, shape)
-    )
-    truth = describe(scenes, warp, frame, image.in_field)
+    warp = draw_warps(dice, extent, margin_px=MARGIN_PX)
+    image = randomize(scenes.layers, warp, dice, extent=extent, clutter=pick(clutter, dice, shape))
+    truth = describe(scenes, warp, extent, image.in_field)
     return Case(
         values=image.values[0].numpy(),
         truth={name: value[0].numpy() for name, value in truth.items()},

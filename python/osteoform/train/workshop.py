@@ -13,7 +13,7 @@ from osteoform._errors import InputError
 from osteoform.train.stock import Supply
 
 _CPU_WORKERS = 3
-_GPU_IMAGES_PER_SCENE = 14
+_GPU_IMAGES_PER_SCENE = 8
 # Rounds of scenes kept: 80 MB each.
 _CPU_ROUNDS, _GPU_ROUNDS = 25, 400
 _ROUND_BYTES = 80e6
