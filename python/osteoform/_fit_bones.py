@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -17,7 +17,6 @@ from osteoform._evidence import gather_evidence
 from osteoform._foreign_rims import foreign_rims
 from osteoform._leg import points_in_world
 from osteoform._result import BoneReconstruction
-from osteoform._rotation import rotation
 from osteoform._shape_model import ShapeModel
 from osteoform._types import F32, F64, Detection, Mesh, Reading, Side, XrayView
 
@@ -27,8 +26,9 @@ POLARITIES = {
 }
 _STAGES = ("prepare", "search", "solve", "summary")
 _LIKELY_READING = 0.5  # of the evidence of a view's best reading
-# About the long axis, where a fit is unsure: features are 7 to 25 degrees off there.
-_TURNS_RAD = (-0.2, 0.2)
+# Features that are off together, as by a turn, pull harder than they should: where a fit is unsure, their
+# definition error is taken so many times larger, until one is sure.
+_LOOSER = (2.0, 3.0, 4.0)
 
 _T = TypeVar("_T")
 Readings = Sequence[Sequence[Reading]]
@@ -49,8 +49,8 @@ class AlignedBone:
         Poses and pairings, as the core has them.
     from_start
         Whether the answers keep to a start that was given.
-    start
-        What features know of the start, where the answers' is not theirs: see Evidence.
+    feature_sigma_mm
+        How far its features were taken to be off, beside what the detector says.
     """
 
     model: ShapeModel = field(repr=False)
@@ -59,7 +59,7 @@ class AlignedBone:
     unlikely: Readings | None = field(repr=False)
     answers: Alignments = field(repr=False)
     from_start: bool
-    start: float | None = None
+    feature_sigma_mm: float
 
     @property
     def detections(self) -> tuple[Detection, ...]:
@@ -144,7 +144,7 @@ class BoneFitter:
         num_workers = min(len(bones), self.options.num_threads)
         options = self.options
         if num_workers > 1:
-            options = _with_threads(options, max(1, self.options.num_threads // num_workers))
+            options = _with(options, num_threads=max(1, self.options.num_threads // num_workers))
         with ThreadPoolExecutor(max(1, num_workers)) as workers:
             jobs = {bone: workers.submit(work, bone, options) for bone in bones}
             return {bone: job.result() for bone, job in jobs.items()}
@@ -152,24 +152,23 @@ class BoneFitter:
     def _fit_until_sure(
         self, aligned: AlignedBone, options: FitOptions
     ) -> tuple[AlignedBone, BoneReconstruction]:
-        """Try what features say; where that leads nowhere sure, what else they may have meant."""
+        """Try what features say; where that leads nowhere sure, all readings, and trusting less.
+
+        What is still unsure then stays as it was: neighbours may know better.
+        """
         best = aligned, self._fit(aligned, options)
         if aligned.unlikely is not None and best[1].confidence < SURE:
             every = self._align(aligned.model.bone, aligned.unlikely, None, options)
             best = _surest(best, (every, self._fit(every, options)))
         if aligned.from_start or not 0.0 < best[1].confidence < SURE:
             return best
-        turned = (self._turned(*best, angle, options) for angle in _TURNS_RAD)
-        return _surest(best, *((other, self._fit(other, options)) for other in turned))
-
-    def _turned(
-        self, aligned: AlignedBone, fit: BoneReconstruction, angle_rad: float, options: FitOptions
-    ) -> AlignedBone:
-        """To match anew from a fit turned about the long axis, of which features tell least."""
-        start = fit.world_from_bone.copy()
-        start[:3, :3] = start[:3, :3] @ rotation(np.array([0.0, 0.0, angle_rad]))
-        turned = self._align(aligned.model.bone, aligned.readings, start, options)
-        return replace(turned, start=fit.evidence.start)
+        for factor in _LOOSER:
+            looser = _with(options, feature_sigma_mm=factor * options.feature_sigma_mm)
+            again = self._align(aligned.model.bone, best[0].readings, None, looser)
+            found = self._fit(again, options)
+            if found.confidence >= SURE:
+                return again, found
+        return best
 
     def _align(
         self,
@@ -197,6 +196,7 @@ class BoneFitter:
             unlikely=unlikely,
             answers=answers,
             from_start=start is not None,
+            feature_sigma_mm=options.feature_sigma_mm,
         )
 
     def _fit(
@@ -209,12 +209,11 @@ class BoneFitter:
             polarities=[POLARITIES[view.polarity or "dark_is_dense"] for view in self.views],
             aligned=aligned.answers,
             foreign_rims=list(foreign),
-            options=options,
+            options=_with(options, feature_sigma_mm=aligned.feature_sigma_mm),
         )
         for stage in _STAGES:
             self._spend(aligned.model.bone, stage, getattr(fitted.times, f"{stage}_ms"))
-        fit = _wrap(aligned.model, self.side, fitted, aligned.readings, self.views)
-        return fit if aligned.start is None else fit.with_start(aligned.start)
+        return _wrap(aligned.model, self.side, fitted, aligned.readings, self.views)
 
     def _spend(self, bone: str, stage: str, spent_ms: float) -> None:
         name = f"{bone}.{stage}"
@@ -240,10 +239,10 @@ def _likely(bone: str, of_view: Sequence[Reading]) -> list[Reading]:
     return [r for r, seen in zip(of_view, evidence, strict=True) if seen >= enough]
 
 
-def _with_threads(options: FitOptions, num_threads: int) -> FitOptions:
+def _with(options: FitOptions, **changes: float) -> FitOptions:
     names = [name for name in dir(options) if not name.startswith("_")]
     values = {name: getattr(options, name) for name in names}
-    return FitOptions(**(values | {"num_threads": num_threads}))
+    return FitOptions(**(values | changes))
 
 
 def core_features(detection: Detection) -> _core.ViewFeatures:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -14,7 +12,6 @@ from osteoform import FitOptions, _core, load_model
 from osteoform._closer_look import CloserLook, align_closely, believed
 from osteoform._detections import joined, only
 from osteoform._fit_bones import AlignedBone, BoneFitter, core_features
-from osteoform._rotation import rotation
 from osteoform._trial import Trial, simulate_trial, simulated_features
 from osteoform._types import Detection, Mesh, Reading, Side, XrayView
 from osteoform.modeling.features import standing_features
@@ -26,11 +23,9 @@ KNEE = [n for n, name in enumerate(NAMES) if "condyl" in name or "trochlea" in n
 
 @dataclass(frozen=True)
 class Fitted:
-    """Of a fit only how likely it is right, and where a next one would start."""
+    """Of a fit only how likely it is right."""
 
     confidence: float
-    world_from_bone: np.ndarray = field(default_factory=lambda: np.eye(4))
-    evidence: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(start=1.5))
 
 
 def seen_at(points_px: np.ndarray, names: Sequence[int], sigma_px: float) -> Detection:
@@ -228,7 +223,7 @@ def test_unlikely_readings_wait_until_the_likely_ones_leave_doubt(
     fits: list[AlignedBone] = []
 
     def fit(self: BoneFitter, aligned: AlignedBone, options: FitOptions) -> Fitted:
-        if not aligned.from_start:
+        if aligned.feature_sigma_mm == self.options.feature_sigma_mm:
             fits.append(aligned)
         return Fitted(confidence=sure_of_likely if aligned.unlikely else 0.7)
 
@@ -245,27 +240,26 @@ def test_unlikely_readings_wait_until_the_likely_ones_leave_doubt(
 
 
 @pytest.mark.parametrize(
-    ("confidence", "given", "num_fits"),
-    [(0.6, False, 3), (0.9, False, 1), (0.0, False, 1), (0.6, True, 1)],
+    ("confidences", "given", "tried", "taken"),
+    [
+        ([0.6, 0.7, 0.85], False, [1.0, 2.0, 3.0], 2),
+        ([0.6, 0.7, 0.7, 0.7], False, [1.0, 2.0, 3.0, 4.0], 0),
+        ([0.9], False, [1.0], 0),
+        ([0.0], False, [1.0], 0),
+        ([0.6], True, [1.0], 0),
+    ],
 )
-def test_only_an_unsure_fit_is_tried_turned_about_its_long_axis(
-    trial, monkeypatch, confidence, given, num_fits
+def test_only_where_a_fit_is_unsure_features_are_trusted_less_until_one_is_sure(
+    trial, monkeypatch, confidences, given, tried, taken
 ):
     study, fine = trial
     fits: list[AlignedBone] = []
 
     def fit(self: BoneFitter, aligned: AlignedBone, options: FitOptions) -> Fitted:
         fits.append(aligned)
-        return Fitted(confidence if len(fits) < 3 else 0.7, study.world_from_bone)
-
-    align, starts = BoneFitter._align, []
-
-    def watched(self: BoneFitter, *args: Any, **settings: Any) -> AlignedBone:
-        starts.append(args[2])
-        return align(self, *args, **settings)
+        return Fitted(confidences[len(fits) - 1])
 
     monkeypatch.setattr(BoneFitter, "_fit", fit)
-    monkeypatch.setattr(BoneFitter, "_align", watched)
     fitter = BoneFitter(
         side="right", models={"femur": MODEL}, views=study.views, options=FitOptions(num_threads=1)
     )
@@ -273,13 +267,30 @@ def test_only_an_unsure_fit_is_tried_turned_about_its_long_axis(
     start = study.world_from_bone if given else None
     aligned = fitter.align_all({"femur": (readings, start)})["femur"]
     best, found = fitter._fit_until_sure(aligned, fitter.options)
-    assert len(fits) == num_fits
-    if num_fits == 3:
-        for turned, angle in zip(starts[1:], (-0.2, 0.2), strict=True):
-            about_z = rotation(np.array([0.0, 0.0, angle]))
-            turn = study.world_from_bone[:3, :3].T @ turned[:3, :3]
-            np.testing.assert_allclose(turn, about_z, atol=1e-6)
-            np.testing.assert_allclose(turned[:3, 3], study.world_from_bone[:3, 3])
-        assert [a.start for a in fits] == [None, 1.5, 1.5]
-        assert best is fits[2]
-        assert found.confidence == 0.7
+    assert [fit.feature_sigma_mm for fit in fits] == tried
+    assert best is fits[taken]
+    assert found.confidence == confidences[taken]
+
+
+def test_features_trusted_less_pull_less(trial):
+    """Of features that are all off to one side the images win where they are trusted less."""
+    study, fine = trial
+    no_ellipses = [np.zeros(len(d.ellipse_ids), np.bool_) for d in fine]
+    every_point = [np.ones(len(d.points_px), np.bool_) for d in fine]
+    aside = [
+        only(replace(d, points_px=d.points_px + 6.0), points=points, ellipses=ellipses)
+        for d, points, ellipses in zip(fine, every_point, no_ellipses, strict=True)
+    ]
+    fitter = BoneFitter(
+        side="right", models={"femur": MODEL}, views=study.views, options=FitOptions(num_threads=1)
+    )
+    readings = [[{"femur": detection}] for detection in aside]
+
+    def off_mm(sigma_mm: float) -> float:
+        options = FitOptions(num_threads=1, feature_sigma_mm=sigma_mm)
+        aligned = fitter._align("femur", readings, None, options)
+        assert aligned.feature_sigma_mm == sigma_mm
+        fit = fitter._fit(aligned, fitter.options)
+        return float(np.linalg.norm(fit.world_from_bone[:3, 3] - study.world_from_bone[:3, 3]))
+
+    assert off_mm(8.0) < 0.7 * off_mm(1.0)

@@ -164,7 +164,7 @@ def test_card_states_what_was_measured(tmp_path):
     text = card(report, score, "`osteoform train`, seed 0")
     assert "| femur | 10 | 1.23 | 2.5 | 7.0 | 90 % | 1 % | 0.80 | - |" in text
     assert "Measured on 123 simulated" in text
-    assert "Seen in training: 160 images, each once, made of 80 scenes, in 10 steps" in text
+    assert "Seen in the last run: 160 images, each once, made of 80 scenes, in 10 steps" in text
     assert "quarter turn is right in 97.0 %" in text
 
 

@@ -12,7 +12,7 @@ Finds femur, tibia, fibula and patella in X-rays: a box, feature points and feat
 Trained on simulated X-rays only; no real X-ray was ever shown to it.
 
 - Made by: {origin}
-- Seen in training: {images} images, each once, made of {scenes} scenes, in {steps} steps,
+- Seen in the last run: {images} images, each once, made of {scenes} scenes, in {steps} steps,
   {minutes:.0f} minutes, {precision} precision
 - Bones: LLP26 (MPL-2.0), mixed, deformed, scaled 0.88-1.15, knee bent 0-110 degrees;
   people {people}

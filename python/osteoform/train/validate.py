@@ -13,8 +13,7 @@ from torch import Tensor
 from osteoform._detect import OnnxDetector
 from osteoform._network_file import NetworkFacts
 from osteoform._normalize import pad_to_multiple
-from osteoform._peaks import MIN_MASS, NetworkOutput, Reading
-from osteoform._peaks import Frame
+from osteoform._peaks import MIN_MASS, Frame, NetworkOutput, Reading
 from osteoform._split import held_out
 from osteoform._types import BONES, F32, F64
 from osteoform.train.attitude_score import AttitudeScore, score_attitudes
