@@ -26,9 +26,12 @@ POLARITIES = {
 }
 _STAGES = ("prepare", "search", "solve", "summary")
 _LIKELY_READING = 0.5  # of the evidence of a view's best reading
-# Features that are off together, as by a turn, pull harder than they should: where a fit is unsure, their
-# definition error is taken so many times larger, until one is sure.
+# Features that are off together, as by a turn, pull harder than they should: below this confidence their
+# definition error is taken so many times larger as well. One of several tries looks right by chance
+# more often than one alone, so it must be sure, with so many times the odds of the first.
+_TRIED_BELOW = 0.9
 _LOOSER = (2.0, 3.0, 4.0)
+_ODDS = 2.0
 
 _T = TypeVar("_T")
 Readings = Sequence[Sequence[Reading]]
@@ -160,15 +163,20 @@ class BoneFitter:
         if aligned.unlikely is not None and best[1].confidence < SURE:
             every = self._align(aligned.model.bone, aligned.unlikely, None, options)
             best = _surest(best, (every, self._fit(every, options)))
-        if aligned.from_start or not 0.0 < best[1].confidence < SURE:
+        if aligned.from_start or not 0.0 < best[1].confidence < _TRIED_BELOW:
             return best
-        for factor in _LOOSER:
-            looser = _with(options, feature_sigma_mm=factor * options.feature_sigma_mm)
-            again = self._align(aligned.model.bone, best[0].readings, None, looser)
-            found = self._fit(again, options)
-            if found.confidence >= SURE:
-                return again, found
-        return best
+        tried = (self._trusting_less(best[0], factor, options) for factor in _LOOSER)
+        surest = _surest(*tried)
+        wanted = max(SURE, _likelier(best[1].confidence, _ODDS))
+        return surest if surest[1].confidence >= wanted else best
+
+    def _trusting_less(
+        self, aligned: AlignedBone, factor: float, options: FitOptions
+    ) -> tuple[AlignedBone, BoneReconstruction]:
+        """The same readings matched and fitted anew, with so many times their definition error."""
+        looser = _with(options, feature_sigma_mm=factor * options.feature_sigma_mm)
+        again = self._align(aligned.model.bone, aligned.readings, None, looser)
+        return again, self._fit(again, options)
 
     def _align(
         self,
@@ -230,6 +238,12 @@ def _surest(
 ) -> tuple[AlignedBone, BoneReconstruction]:
     """Of several fits the one that is likeliest right."""
     return max(tried, key=lambda aligned_and_fit: aligned_and_fit[1].confidence)
+
+
+def _likelier(probability: float, times: float) -> float:
+    """The probability with so many times the odds."""
+    odds = times * probability / (1.0 - probability)
+    return odds / (1.0 + odds)
 
 
 def _likely(bone: str, of_view: Sequence[Reading]) -> list[Reading]:

@@ -242,14 +242,16 @@ def test_unlikely_readings_wait_until_the_likely_ones_leave_doubt(
 @pytest.mark.parametrize(
     ("confidences", "given", "tried", "taken"),
     [
-        ([0.6, 0.7, 0.85], False, [1.0, 2.0, 3.0], 2),
-        ([0.6, 0.7, 0.7, 0.7], False, [1.0, 2.0, 3.0, 4.0], 0),
+        ([0.6, 0.7, 0.85, 0.82], False, [1.0, 2.0, 3.0, 4.0], 2),
+        ([0.6, 0.7, 0.79, 0.7], False, [1.0, 2.0, 3.0, 4.0], 0),
+        ([0.85, 0.9, 0.86, 0.1], False, [1.0, 2.0, 3.0, 4.0], 0),
+        ([0.85, 0.9, 0.93, 0.1], False, [1.0, 2.0, 3.0, 4.0], 2),
         ([0.9], False, [1.0], 0),
         ([0.0], False, [1.0], 0),
         ([0.6], True, [1.0], 0),
     ],
 )
-def test_only_where_a_fit_is_unsure_features_are_trusted_less_until_one_is_sure(
+def test_only_where_a_fit_is_unsure_features_are_trusted_less(
     trial, monkeypatch, confidences, given, tried, taken
 ):
     study, fine = trial
