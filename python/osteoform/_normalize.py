@@ -1,6 +1,7 @@
 """What the detector sees of an image: small, logarithmic, locally normalised. NumPy only.
 
-Training and use share this file: a network is only as good as the agreement of the two.
+Training has the same in PyTorch (`train/look.py`), with these constants: a network is only as good as
+the agreement of the two.
 """
 
 from __future__ import annotations
