@@ -14,7 +14,7 @@ from osteoform._readings import BoneReader
 from osteoform._result import BoneReconstruction
 from osteoform._types import Reading
 
-_LEAST_CONFIDENCE = 0.3  # of a bone that is found: those below are right once in five times
+_LEAST_CONFIDENCE = 0.3  # of a bone that is found: those below are right about once in four times
 _FIELD_MM = 200.0  # a small bone is hardly seen without that much around it
 
 
