@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from osteoform._confidence import SURE
+from osteoform._confidence import SURE, probability_right
+from osteoform._core import FitStatus
 from osteoform._crop import MARGIN, read_crop
 from osteoform._fit_bones import BoneFitter
 from osteoform._neighbours import ExpectedBone, expected_bones, lost_bones, misplaced_bones
@@ -109,5 +111,9 @@ def _as_told(fit: BoneReconstruction, told_by: ExpectedBone) -> BoneReconstructi
 
     Points that are off together leave the start as open as each is, however many there are.
     """
+    if fit.status is FitStatus.NOT_FOUND:
+        return fit
     start = max(fit.evidence.start, float(np.log(told_by.sd_mm)))
-    return fit.with_start(start, trust=told_by.confidence)
+    evidence = replace(fit.evidence, start=start)
+    confidence = told_by.confidence * probability_right(fit.bone, evidence)
+    return replace(fit, evidence=evidence, confidence=confidence)
