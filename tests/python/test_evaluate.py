@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import osteoform
-from osteoform import Detection, FitStatus, Mesh, ShapeModel, XrayView
+from osteoform import Detection, FitStatus, InputError, Mesh, ShapeModel, XrayView, demo
 from osteoform._distance import DistanceSummary
 from osteoform._placement import place_collection, place_model, umeyama
 from osteoform._trial import (
@@ -49,6 +49,20 @@ def _shuffled(mesh: Mesh, rng: np.random.Generator) -> Mesh:
     order = rng.permutation(len(mesh.vertices))
     faces = np.argsort(order)[mesh.faces].astype(np.int32)
     return Mesh(vertices=mesh.vertices[order], faces=faces[rng.permutation(len(faces))])
+
+
+def test_a_bone_that_its_model_expresses_is_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first patella of seed 18 lies 0.09 mm outside its model."""
+    patella = osteoform.load_model(bone="patella")
+    bone, outside_mm = draw_bone(patella, np.random.default_rng(18))
+    rest = bone.vertices - patella.instance(
+        patella.coefficients(bone.vertices.astype(np.float64), noise_mm=0.0)
+    )
+    assert outside_mm >= 0.1
+    assert np.linalg.norm(rest, axis=1).mean() > 0.1
+    monkeypatch.setattr(demo, "_smooth_field", lambda inside, rng: 0.0 * inside)
+    with pytest.raises(InputError, match="patella at least 0.1 mm outside"):
+        draw_bone(patella, np.random.default_rng(18))
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
