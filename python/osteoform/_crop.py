@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from osteoform._types import F64, Detection, Detector, Reading, Side, XrayView
+from osteoform._detections import shifted
+from osteoform._types import F64, Detector, Reading, Side, XrayView
 
 MARGIN = 0.15  # of the box's longer side, all round
 _MARGINS = (MARGIN, 0.5, 2.0)  # small bones are hardly seen without what is around them
@@ -48,7 +49,7 @@ def read_part(
     part = np.ascontiguousarray(view.pixels[low[1] : high[1], low[0] : high[0]])
     readings = detector(replace(view, pixels=part), side=side, bones=bones)
     offset = low.astype(float)
-    return [{bone: _shifted(found, offset) for bone, found in r.items()} for r in readings]
+    return [{bone: shifted(found, offset) for bone, found in r.items()} for r in readings]
 
 
 def read_box(
@@ -76,12 +77,3 @@ def in_box(readings: Sequence[Reading], bone: str, box_px: F64) -> list[Reading]
 def shows(reading: Reading, bone: str) -> bool:
     """Whether any feature point of a bone was seen."""
     return bone in reading and len(reading[bone].points_px) > 0
-
-
-def _shifted(detection: Detection, offset_px: F64) -> Detection:
-    return replace(
-        detection,
-        box_px=detection.box_px + np.tile(offset_px, 2),
-        points_px=detection.points_px + offset_px,
-        ellipse_center_px=detection.ellipse_center_px + offset_px,
-    )

@@ -19,6 +19,7 @@ from osteoform._onnx import open_session
 from osteoform._peaks import MIN_TURN, Frame, NetworkOutput
 from osteoform._peaks import Reading as NetworkReading
 from osteoform._types import F32, Detection, Side, XrayView
+from osteoform._windows import Window, joined_windows, windows_of
 
 _WHAT = "detector network"
 
@@ -107,43 +108,73 @@ class OnnxDetector:
         if unknown:
             raise DetectionError(f"the detector knows {list(self._facts.points)}, not {unknown}")
         polarities = ("dark_is_dense", "bright_is_dense")
+        windows = windows_of(view.pixels.shape)
         looks: list[Look] = []
         for polarity in (view.polarity,) if view.polarity else polarities:
-            image = normalize(
-                view.pixels,
-                dark_is_dense=polarity == "dark_is_dense",
-                size_px=self._facts.input_px,
-            )
-            if self._harmonizer is not None:
-                image = replace(image, values=self._harmonizer(image.values))
-            looks += self._look_turned(image, side=side, bones=bones)
+            images = [
+                self._seen(window.of(view.pixels), dark_is_dense=polarity == "dark_is_dense")
+                for window in windows
+            ]
+            looks += self._look_turned(images, windows, side=side, bones=bones)
         return sorted(looks, key=lambda look: -look.score)
 
+    def _seen(self, pixels: F32, *, dark_is_dense: bool) -> NormalizedImage:
+        image = normalize(pixels, dark_is_dense=dark_is_dense, size_px=self._facts.input_px)
+        if self._harmonizer is None:
+            return image
+        return replace(image, values=self._harmonizer(image.values))
+
     def _look_turned(
-        self, image: NormalizedImage, *, side: Side, bones: Sequence[str]
+        self,
+        images: Sequence[NormalizedImage],
+        windows: Sequence[Window],
+        *,
+        side: Side,
+        bones: Sequence[str],
     ) -> list[Look]:
-        """Looks at the image as it is and at every other quarter turn that it says is likely."""
+        """Looks at an image as it is and at every other quarter turn that it says is likely.
+
+        Its windows are turned alike, and tell together which way up they are.
+        """
         mirrored = side == "left"
-        upright = image.values[:, ::-1] if mirrored else image.values
         looks: list[Look] = []
         likely = [0]
         for k in likely:  # grows at the first
-            turned = pad_to_multiple(np.rot90(upright, k), self._facts.multiple_px)
-            (output,) = self.run(turned[None])
+            outputs = self.run(np.stack([self._turned(image, k, mirrored) for image in images]))
             if k == 0:
-                likely += [int(n) for n in np.flatnonzero(output.turns > MIN_TURN) if n > 0]
-            frame = Frame.of(image, quarter_turns=k, mirrored=mirrored)
-            read = NetworkReading.of(output, self._facts.stride_px)
+                turns = np.mean([output.turns for output in outputs], axis=0)
+                likely += [int(n) for n in np.flatnonzero(turns > MIN_TURN) if n > 0]
+            frames = [Frame.of(image, quarter_turns=k, mirrored=mirrored) for image in images]
+            read = [NetworkReading.of(output, self._facts.stride_px) for output in outputs]
+            beam = np.stack([output.direction for output in outputs]).mean(axis=0)
             looks.append(
                 Look(
-                    score=read.score,
-                    reading={bone: read.detection(bone, frame, self._facts) for bone in bones},
+                    score=sum(reading.score for reading in read),
+                    reading={bone: self._told(bone, read, frames, windows) for bone in bones},
                     attitude=Attitude(
-                        side=side, quarter_turns=k, beam=output.direction.astype(np.float64)
+                        side=side, quarter_turns=k, beam=np.asarray(beam, np.float64)
                     ),
                 )
             )
         return looks
+
+    def _turned(self, image: NormalizedImage, quarter_turns: int, mirrored: bool) -> F32:
+        upright = image.values[:, ::-1] if mirrored else image.values
+        return pad_to_multiple(np.rot90(upright, quarter_turns), self._facts.multiple_px)
+
+    def _told(
+        self,
+        bone: str,
+        read: Sequence[NetworkReading],
+        frames: Sequence[Frame],
+        windows: Sequence[Window],
+    ) -> Detection:
+        """What all windows tell of a bone."""
+        parts = [
+            reading.detection(bone, frame, self._facts)
+            for reading, frame in zip(read, frames, strict=True)
+        ]
+        return joined_windows(windows, parts)
 
     def run(self, images: F32) -> list[NetworkOutput]:
         """Run the network on normalised, padded images (B, H, W)."""

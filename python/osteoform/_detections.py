@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoform._types import Detection
+from osteoform._types import F64, Detection
 
 _OF_POINTS = ("points_px", "sigma_px", "class_probability")
 _OF_ELLIPSES = ("ellipse_ids", "ellipse_center_px", "ellipse_shape_px2", "ellipse_sigma_px")
@@ -31,3 +31,13 @@ def joined(detections: Sequence[Detection]) -> Detection:
         for name in (*_OF_POINTS, *_OF_ELLIPSES)
     }
     return replace(detections[0], **every)
+
+
+def shifted(detection: Detection, offset_px: F64) -> Detection:
+    """The same, (2,) pixels further to the right and down."""
+    return replace(
+        detection,
+        box_px=detection.box_px + np.tile(offset_px, 2),
+        points_px=detection.points_px + offset_px,
+        ellipse_center_px=detection.ellipse_center_px + offset_px,
+    )
