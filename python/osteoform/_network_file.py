@@ -14,7 +14,8 @@ from osteoform._normalize import NORMALIZATION
 from osteoform._types import F64
 
 FORMAT = "osteoform detector"
-_WITHOUT_ATTITUDE, VERSION = "1", "2"  # the first version does not tell how the leg is seen
+# The first version does not tell how the leg is seen; it and the second give deviations by a formula.
+_WITHOUT_ATTITUDE, _WITH_FORMULA, VERSION = "1", "2", "3"
 NUM_TURNS = 4
 NUM_ATTITUDE = NUM_TURNS + 2  # the probability of each quarter turn, and the beam's direction
 
@@ -25,7 +26,8 @@ class NetworkFacts:
 
     Heat channels come bone by bone: the bone's points, then the centres of its ellipsoids.
     `stride_px` is the side of a heat cell and `heat_sigma_px` the blur that training added.
-    `confusion` is per bone the probability (F, F) of a point's true name (column) given the one
+    `sd_px` (K,) are the standard deviations, per axis, of places whose probability spreads by
+    `spread_px` (K,), increasing, about them. `confusion` is per bone the probability (F, F) of a point's true name (column) given the one
     that the network means (row); names of a bone that it leaves out are taken as they are.
     """
 
@@ -35,8 +37,8 @@ class NetworkFacts:
     multiple_px: int
     stride_px: int
     heat_sigma_px: float
-    sigma_scale: float
-    sigma_floor_px: float
+    spread_px: F64 = field(repr=False)
+    sd_px: F64 = field(repr=False)
     origin: str
     tells_attitude: bool
     confusion: Mapping[str, F64] = field(default_factory=dict, repr=False)
@@ -74,6 +76,10 @@ class NetworkFacts:
             start += len(names)
         raise KeyError(bone)
 
+    def sd_of(self, spread_px: F64) -> F64:
+        """Standard deviations (n,) of places whose probability spreads so far, all in network px."""
+        return np.exp(np.interp(spread_px, self.spread_px, np.log(self.sd_px)))
+
     def renamed(self, bone: str, probability: F64) -> F64:
         """Probabilities (n, F) of true names from those that the network means."""
         return probability @ self.confusion[bone] if bone in self.confusion else probability
@@ -92,7 +98,7 @@ def read_facts(stored: Mapping[str, str], tensors: Sequence[Tensor]) -> NetworkF
     """Read the metadata of a file and check names, types and shapes of what goes in and out."""
     for key, needed in (
         ("format", (FORMAT,)),
-        ("version", (VERSION, _WITHOUT_ATTITUDE)),
+        ("version", (VERSION, _WITH_FORMULA, _WITHOUT_ATTITUDE)),
         ("normalization", (NORMALIZATION,)),
     ):
         if stored.get(key) not in needed:
@@ -113,6 +119,7 @@ def _parse(stored: Mapping[str, str]) -> NetworkFacts:
     )
     if list(points) != list(ellipsoids):
         raise ValueError("points and ellipsoids are of different bones")
+    spread_px, sd_px = _parse_deviations(stored)
     return NetworkFacts(
         points=points,
         ellipsoids=ellipsoids,
@@ -120,12 +127,26 @@ def _parse(stored: Mapping[str, str]) -> NetworkFacts:
         multiple_px=int(stored["multiple_px"]),
         stride_px=int(stored["stride_px"]),
         heat_sigma_px=float(stored["heat_sigma_px"]),
-        sigma_scale=float(stored["sigma_scale"]),
-        sigma_floor_px=float(stored["sigma_floor_px"]),
+        spread_px=spread_px,
+        sd_px=sd_px,
         origin=stored["origin"],
         tells_attitude=stored["version"] != _WITHOUT_ATTITUDE,
         confusion=_parse_confusion(json.loads(stored.get("confusion", "{}")), points),
     )
+
+
+def _parse_deviations(stored: Mapping[str, str]) -> tuple[F64, F64]:
+    """Spreads and standard deviations (K,)."""
+    if stored["version"] != VERSION:
+        spread_px = np.linspace(0.0, 16.0, 65)
+        scale, floor_px = float(stored["sigma_scale"]), float(stored["sigma_floor_px"])
+        return spread_px, np.hypot(scale * spread_px, floor_px)
+    spread_px, sd_px = (np.array(json.loads(stored[k]), np.float64) for k in ("spread_px", "sd_px"))
+    if spread_px.ndim != 1 or not spread_px.size or spread_px.shape != sd_px.shape:
+        raise ValueError(f"deviations of shape {sd_px.shape} for spreads of {spread_px.shape}")
+    if not ((np.diff(spread_px) > 0.0).all() and (sd_px > 0.0).all() and np.isfinite(sd_px).all()):
+        raise ValueError("spreads do not increase, or deviations are not positive")
+    return spread_px, sd_px
 
 
 def _parse_confusion(

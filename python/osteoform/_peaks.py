@@ -293,5 +293,4 @@ def _given_upright(output: NetworkOutput) -> tuple[NetworkOutput, F32]:
 
 
 def _sigma(spread_px: F64, frame: Frame, facts: NetworkFacts) -> F64:
-    network_px = np.hypot(facts.sigma_scale * spread_px, facts.sigma_floor_px)
-    return np.asarray(network_px * frame.scale, np.float64)
+    return facts.sd_of(spread_px) * frame.scale

@@ -24,8 +24,8 @@ FACTS = NetworkFacts(
     multiple_px=32,
     stride_px=4,
     heat_sigma_px=4.0,
-    sigma_scale=1.0,
-    sigma_floor_px=1.0,
+    spread_px=np.array([1.0, 4.0, 16.0]),
+    sd_px=np.array([1.0, 4.0, 16.0]),
     origin="test",
     tells_attitude=True,
 )
@@ -117,12 +117,13 @@ def test_measured_confusion_moves_probability_to_other_names():
 
 def stored(**changes: str) -> dict[str, str]:
     """Metadata of a network for FACTS."""
-    names = ("input_px", "multiple_px", "stride_px", "heat_sigma_px", "sigma_scale")
+    names = ("input_px", "multiple_px", "stride_px", "heat_sigma_px")
     return {
-        **{name: str(getattr(FACTS, name)) for name in (*names, "sigma_floor_px", "origin")},
+        **{name: str(getattr(FACTS, name)) for name in (*names, "origin")},
         **{name: json.dumps(getattr(FACTS, name)) for name in ("points", "ellipsoids")},
+        **{name: json.dumps(getattr(FACTS, name).tolist()) for name in ("spread_px", "sd_px")},
         "format": "osteoform detector",
-        "version": "2",
+        "version": "3",
         "normalization": NORMALIZATION,
         **changes,
     }
@@ -152,6 +153,30 @@ def test_confusion_is_read_per_bone():
 def test_confusion_that_is_none_is_refused(confusion):
     with pytest.raises(DetectionError, match="confusion of the femur"):
         read_facts(stored(confusion=f'{{"femur": {confusion}}}'), tensors())
+
+
+def test_deviations_are_measured_ones_and_between_them_in_proportion():
+    facts = read_facts(stored(spread_px="[3.0, 4.0]", sd_px="[1.0, 4.0]"), tensors())
+    told = facts.sd_of(np.array([0.0, 3.0, 3.5, 4.0, 9.0]))
+    np.testing.assert_allclose(told, [1.0, 1.0, 2.0, 4.0, 4.0])
+
+
+def test_older_files_have_a_formula_for_deviations():
+    formula = {"sigma_scale": "0.5", "sigma_floor_px": "1.2"}
+    facts = read_facts(stored(version="2", **formula), tensors())
+    spread = np.array([0.0, 3.1, 4.7])
+    np.testing.assert_allclose(facts.sd_of(spread), np.hypot(0.5 * spread, 1.2), rtol=1e-2)
+    with pytest.raises(DetectionError, match="sigma_scale"):
+        read_facts(stored(version="2"), tensors())
+
+
+@pytest.mark.parametrize(
+    ("spread", "sd"),
+    [("[]", "[]"), ("[1.0]", "[1.0, 2.0]"), ("[2.0, 1.0]", "[1.0, 2.0]"), ("[1.0]", "[0.0]")],
+)
+def test_deviations_that_are_none_are_refused(spread, sd):
+    with pytest.raises(DetectionError, match="metadata cannot be read"):
+        read_facts(stored(spread_px=spread, sd_px=sd), tensors())
 
 
 def test_a_second_place_of_one_feature_is_reported():

@@ -146,7 +146,10 @@ def test_card_states_what_was_measured(tmp_path):
         name_share=0.7,
     )
     score = DetectorScore(
-        bones=(bone,), attitude=attitude, calibration=Calibration(), num_images=123
+        bones=(bone,),
+        attitude=attitude,
+        calibration=Calibration(spread_px=(3.0, 5.0), sd_px=(2.2, 9.1), together=1.9),
+        num_images=123,
     )
     report = TrainingReport(
         steps=10,
@@ -166,6 +169,7 @@ def test_card_states_what_was_measured(tmp_path):
     assert "Measured on 123 simulated" in text
     assert "Seen in the last run: 160 images, each once, made of 80 scenes, in 10 steps" in text
     assert "quarter turn is right in 97.0 %" in text
+    assert "2.2 to\n9.1 network px per axis, of which 1.90 times" in text
 
 
 def test_attitudes_are_scored_against_the_turn_that_sets_the_image_upright():

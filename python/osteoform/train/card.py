@@ -6,7 +6,7 @@ from osteoform._split import held_out
 from osteoform.train.loop import TrainingReport
 from osteoform.train.validate import DetectorScore
 
-_CARD = """# Detector network
+_ORIGIN = """# Detector network
 
 Finds femur, tibia, fibula and patella in X-rays: a box, feature points and feature ellipses each.
 Trained on simulated X-rays only; no real X-ray was ever shown to it.
@@ -19,9 +19,11 @@ Trained on simulated X-rays only; no real X-ray was ever shown to it.
 - Held out, never trained on: people {held_out} (`split.toml`)
 - Input: grey image, longer side 256 px, logarithmic, local contrast (`_normalize.py`); right legs,
   so left images are mirrored; upright, so images are read at every likely quarter turn
-- Standard deviation of a point: sqrt(({scale:.2f} x spread)^2 + {floor:.1f}^2) network px
+"""
 
-## Measured on {num_images} simulated X-rays of the people held out
+MEASURED_HEADING = "## Measured on "
+
+_MEASURED = """{heading}{num_images} simulated X-rays of the people held out
 
 Same randomness as in training (any direction, wires, collimators, noise, flexion), knee, femur,
 hip, ankle, shank and whole leg mixed. Errors are of the points that were reported and are in view.
@@ -38,6 +40,10 @@ How the leg lies in the image, of the same images read at their four quarter tur
 quarter turn is right in {turn:.1f} %, the right one would not be tried in {missed:.1f} %. Of upright
 images of a known side the direction of the beam is right within 45 degrees in {direction:.1f} %
 (median error {angle:.0f} degrees), its name (AP, PA, either lateral, oblique) in {named:.0f} %.
+
+Standard deviations of points, by how far their probability spreads: {sharpest:.1f} to
+{vaguest:.1f} network px per axis, of which {together:.2f} times is for errors that a bone's features
+have in common: so much more are they off together than if each erred by itself.
 
 ## Known failures
 
@@ -57,6 +63,21 @@ _ROW = (
 
 def card(report: TrainingReport, score: DetectorScore, origin: str) -> str:
     """The text that goes with a network file; `origin` tells the command and the seed."""
+    text = _ORIGIN.format(
+        origin=origin,
+        images=report.images,
+        scenes=report.scenes,
+        steps=report.steps,
+        minutes=report.minutes,
+        precision=report.precision,
+        people=", ".join(map(str, report.people)),
+        held_out=", ".join(map(str, held_out())),
+    )
+    return text + measured(score)
+
+
+def measured(score: DetectorScore) -> str:
+    """The part that tells what was measured, from MEASURED_HEADING to the end."""
     rows = [
         _ROW.format(
             bone,
@@ -66,17 +87,11 @@ def card(report: TrainingReport, score: DetectorScore, origin: str) -> str:
         )
         for bone in score.bones
     ]
-    return _CARD.format(
-        origin=origin,
-        images=report.images,
-        scenes=report.scenes,
-        steps=report.steps,
-        minutes=report.minutes,
-        precision=report.precision,
-        people=", ".join(map(str, report.people)),
-        held_out=", ".join(map(str, held_out())),
-        scale=score.calibration.sigma_scale,
-        floor=score.calibration.sigma_floor_px,
+    return _MEASURED.format(
+        heading=MEASURED_HEADING,
+        sharpest=score.calibration.sd_px[0],
+        vaguest=score.calibration.sd_px[-1],
+        together=score.calibration.together,
         num_images=score.num_images,
         rows="\n".join(rows),
         turn=100 * score.attitude.turn_share,

@@ -24,12 +24,21 @@ _OPSET = 17
 class Calibration:
     """How far to trust the network, as measured on people held out.
 
-    The sd [px] of a point is sqrt((scale * spread)^2 + floor^2); `confusion` is per bone the
-    probability (F, F) of a point's true name (column) given the one that the network means (row).
+    Attributes
+    ----------
+    spread_px, sd_px
+        Standard deviations, per axis, of places whose probability spreads so far [network px].
+    together
+        How many times as much a bone's features are off together as if each erred by itself;
+        `sd_px` holds it.
+    confusion
+        Per bone the probability (F, F) of a point's true name (column) given the one that the
+        network means (row).
     """
 
-    sigma_scale: float = 1.0
-    sigma_floor_px: float = 1.0
+    spread_px: tuple[float, ...] = (1.0,)
+    sd_px: tuple[float, ...] = (1.0,)
+    together: float = 1.0
     confusion: Mapping[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict, repr=False)
 
 
@@ -68,6 +77,19 @@ def export_onnx(
     part.rename(path)
 
 
+def recalibrate(path: Path, calibration: Calibration) -> None:
+    """Give a network file another calibration; its weights, names and origin stay."""
+    import onnx
+
+    model = onnx.load(str(path))
+    former = {entry.key: entry.value for entry in model.metadata_props}
+    known = metadata(calibration=calibration, origin=former["origin"], seed=int(former["seed"]))
+    names = {name: former[name] for name in ("points", "ellipsoids")}
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, known | names)
+    onnx.save(model, str(path))
+
+
 def _trace(deployed: nn.Module, path: Path) -> None:
     with warnings.catch_warnings():
         # The tracing exporter warns that a newer one exists.
@@ -101,8 +123,8 @@ def metadata(*, calibration: Calibration, origin: str, seed: int) -> dict[str, s
         "multiple_px": str(_normalize.MULTIPLE_PX),
         "stride_px": str(STRIDE),
         "heat_sigma_px": str(HEAT_SIGMA_CELLS * STRIDE),
-        "sigma_scale": str(calibration.sigma_scale),
-        "sigma_floor_px": str(calibration.sigma_floor_px),
+        "spread_px": json.dumps(calibration.spread_px),
+        "sd_px": json.dumps(calibration.sd_px),
         "confusion": json.dumps(calibration.confusion),
         "points": json.dumps({bone: list(names) for bone, names in channels.points.items()}),
         "ellipsoids": json.dumps({b: list(names) for b, names in channels.ellipsoids.items()}),

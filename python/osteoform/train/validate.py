@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,10 @@ from osteoform.train.scenes import MARGIN_PX, sample_scene
 
 # The median length of a 2D normal vector with unit deviation per axis.
 _RAYLEIGH_MEDIAN = 1.1774
+_NORMAL_MEDIAN = 0.6745  # of the size of a number with unit deviation
+_NUM_SPREADS = 16
+_LEAST_SD_PX = 0.1
+_ENOUGH_POINTS = 5
 _POOL_SHARE = (0.5, 0.3, 0.12, 0.08)
 _SAME_FRAME = Frame(matrix=np.eye(2), offset=np.zeros(2), size_px=(np.inf, np.inf))
 
@@ -183,11 +188,13 @@ def _size_errors(reading: Reading, case: Case, centers: slice, shapes: slice) ->
 
 
 def _calibrate(pairs: list[tuple[Case, Reading]], facts: NetworkFacts) -> Calibration:
-    scale, floor = _fit_sd(pairs)
+    spread_px, sd_px = _fit_sd(pairs)
+    together = _off_together(pairs, replace(facts, spread_px=spread_px, sd_px=sd_px))
     as_told = replace(facts, confusion={})
     return Calibration(
-        sigma_scale=scale,
-        sigma_floor_px=floor,
+        spread_px=tuple(spread_px.tolist()),
+        sd_px=tuple((together * sd_px).round(3).tolist()),
+        together=round(together, 2),
         confusion={bone: _confusion(pairs, bone, as_told) for bone in facts.points},
     )
 
@@ -206,23 +213,18 @@ def _confusion(
     return tuple(tuple(round(float(p), 4) for p in row) for row in fitted)
 
 
-def _fit_sd(pairs: list[tuple[Case, Reading]]) -> tuple[float, float]:
-    """Fit sd^2 = (scale * spread)^2 + floor^2 to the median error of ten bins of spread."""
+def _fit_sd(pairs: list[tuple[Case, Reading]]) -> tuple[F64, F64]:
+    """Standard deviations (K,) by the median error of places that spread alike, and these spreads.
+
+    A median knows nothing of the few places that are mistaken for others: names and slack do.
+    """
     spread, error = (np.concatenate(x) for x in zip(*map(_spread_and_error, pairs), strict=True))
-    order = np.array_split(np.argsort(spread), 10)
-    bin_spread = np.array([np.median(spread[i]) for i in order])
-    bin_sd = np.array([np.median(error[i]) for i in order]) / _RAYLEIGH_MEDIAN
-    best = min(
-        (
-            (scale, floor)
-            for scale in np.arange(0.0, 3.01, 0.05)
-            for floor in np.arange(0.1, 5, 0.1)
-        ),
-        key=lambda p: float(
-            ((np.log(np.hypot(p[0] * bin_spread, p[1])) - np.log(bin_sd)) ** 2).sum()
-        ),
-    )
-    return float(best[0]), float(best[1])
+    bins = np.array_split(np.argsort(spread), min(_NUM_SPREADS, len(spread)))
+    middles = np.array([np.median(spread[i]) for i in bins]).round(3)
+    sd_px = np.array([np.median(error[i]) for i in bins]) / _RAYLEIGH_MEDIAN
+    sd_px = np.maximum.accumulate(np.maximum(sd_px, _LEAST_SD_PX))
+    spread_px, last = np.unique(middles[::-1], return_index=True)
+    return spread_px, sd_px[::-1][last]
 
 
 def _spread_and_error(pair: tuple[Case, Reading]) -> tuple[F64, F64]:
@@ -231,3 +233,24 @@ def _spread_and_error(pair: tuple[Case, Reading]) -> tuple[F64, F64]:
     use = (case.truth["visible"] > 0) & (peaks.mass >= MIN_MASS)
     error = np.linalg.norm(peaks.at_px - case.truth["points"], axis=1)
     return peaks.spread_px[use], error[use]
+
+
+def _off_together(pairs: list[tuple[Case, Reading]], facts: NetworkFacts) -> float:
+    """How many times as much a bone's features are off together as if each erred by itself.
+
+    A fit takes them for independent. If they were, their mean, weighted as in a fit, would be off
+    by 1 / sqrt(sum of 1 / sd^2).
+    """
+    means = []
+    for (case, reading), bone in product(pairs, facts.points):
+        points, _ = facts.heat_channels(bone)
+        peaks = reading.peaks[0]
+        told = (case.truth["visible"][points] > 0) & (peaks.mass[points] >= MIN_MASS)
+        if told.sum() < _ENOUGH_POINTS:
+            continue
+        off = (peaks.at_px[points] - case.truth["points"][points])[told]
+        weight = facts.sd_of(peaks.spread_px[points][told]) ** -2.0
+        means.append(weight @ off / np.sqrt(weight.sum()))
+    if not means:
+        return 1.0
+    return max(1.0, float(np.median(np.abs(means)) / _NORMAL_MEDIAN))
