@@ -11,14 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from osteoform._attitude import Attitude
+from osteoform._detections import shifted
 from osteoform._errors import DetectionError
 from osteoform._harmonize import Harmonizer
 from osteoform._network_file import NUM_TURNS, NetworkFacts, Tensor, read_facts
 from osteoform._normalize import NormalizedImage, normalize, pad_to_multiple
 from osteoform._onnx import open_session
+from osteoform._open_field import open_field
 from osteoform._peaks import MIN_TURN, Frame, NetworkOutput
 from osteoform._peaks import Reading as NetworkReading
-from osteoform._types import F32, Detection, Side, XrayView
+from osteoform._types import F32, F64, Detection, Side, XrayView
 from osteoform._windows import Window, joined_windows, windows_of
 
 _WHAT = "detector network"
@@ -39,6 +41,11 @@ class Look:
     score: float
     reading: Mapping[str, Detection] = field(repr=False)
     attitude: Attitude
+
+    def shifted(self, offset_px: F64) -> Look:
+        """The same, (2,) pixels further to the right and down."""
+        reading = {bone: shifted(found, offset_px) for bone, found in self.reading.items()}
+        return replace(self, reading=reading)
 
 
 class OnnxDetector:
@@ -108,14 +115,15 @@ class OnnxDetector:
         if unknown:
             raise DetectionError(f"the detector knows {list(self._facts.points)}, not {unknown}")
         polarities = ("dark_is_dense", "bright_is_dense")
-        windows = windows_of(view.pixels.shape)
         looks: list[Look] = []
         for polarity in (view.polarity,) if view.polarity else polarities:
-            images = [
-                self._seen(window.of(view.pixels), dark_is_dense=polarity == "dark_is_dense")
-                for window in windows
-            ]
-            looks += self._look_turned(images, windows, side=side, bones=bones)
+            dark_is_dense = polarity == "dark_is_dense"
+            field = open_field(view.pixels, dark_is_dense=dark_is_dense)
+            pixels = field.of(view.pixels)
+            windows = windows_of(pixels.shape)
+            images = [self._seen(w.of(pixels), dark_is_dense=dark_is_dense) for w in windows]
+            found = self._look_turned(images, windows, side=side, bones=bones)
+            looks += [look.shifted(field.offset_px) for look in found]
         return sorted(looks, key=lambda look: -look.score)
 
     def _seen(self, pixels: F32, *, dark_is_dense: bool) -> NormalizedImage:
