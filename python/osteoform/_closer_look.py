@@ -13,23 +13,43 @@ from osteoform._detections import joined, only
 from osteoform._fit_bones import AlignedBone, BoneFitter, Readings
 from osteoform._types import F64, Detection, Detector, Reading, Side, XrayView
 
-_FIELD_MM = 220.0  # of a joint with what tells it apart
 _WORTH = 0.6  # of the image's longer side: a larger part shows hardly more than the whole
 _AGREE = 3.0  # standard deviations between two looks at the same feature
 _MIN_AGREEING = 4
 _RIM_SHARE = 0.08  # of the part, where nothing can be told apart
 _AGREEING_SHARE = 0.75
-# Per joint the feature points at its middle; the first of a bone that is there tells the place. Not
-# the hip: behind a trunk the network reads it better with all of the thigh.
-_MIDDLES: Mapping[str, Mapping[str, str]] = {
-    "knee": {
-        "femur": "intercondylar_notch",
-        "tibia": "medial_spine",
-        "patella": "patella_center",
-        "fibula": "fibular_head_tip",
-    },
-    "ankle": {"tibia": "plafond_center", "fibula": "lateral_malleolus_tip"},
-}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Joint:
+    """What to look at closely.
+
+    Attributes
+    ----------
+    field_mm
+        Of the joint with what tells it apart.
+    middles
+        Per bone the feature point at its middle; the first of a bone that is there tells the place.
+    """
+
+    field_mm: float
+    middles: Mapping[str, str]
+
+
+_JOINTS = (
+    # Behind a trunk the network reads a hip better with some of the thigh.
+    _Joint(field_mm=300.0, middles={"femur": "femoral_head_center"}),
+    _Joint(
+        field_mm=220.0,
+        middles={
+            "femur": "intercondylar_notch",
+            "tibia": "medial_spine",
+            "patella": "patella_center",
+            "fibula": "fibular_head_tip",
+        },
+    ),
+    _Joint(field_mm=220.0, middles={"tibia": "plafond_center", "fibula": "lateral_malleolus_tip"}),
+)
 
 
 def align_closely(
@@ -84,11 +104,12 @@ class CloserLook:
         bones = tuple(self.asked[index])
         first = {bone: placed.detections[index] for bone, placed in aligned.items()}
         looks: list[Reading] = []
-        for middles in _MIDDLES.values() if bones else ():
-            there = [bone for bone in middles if shows(first, bone)]
+        for joint in _JOINTS if bones else ():
+            there = [bone for bone in joint.middles if shows(first, bone)]
             if not there:
                 continue
-            box = _square_about(view, aligned[there[0]].points()[middles[there[0]]])
+            middle = aligned[there[0]].points()[joint.middles[there[0]]]
+            box = _square_about(view, middle, joint.field_mm)
             if np.ptp(box.reshape(2, 2), axis=0).max() >= _WORTH * max(view.pixels.shape):
                 continue
             parts = read_part(view, box, self.detector, side=self.side, bones=bones)
@@ -184,9 +205,9 @@ def _offsets(marks: _Marks, others: _Marks) -> F64:
     return np.where(np.isfinite(nearest), nearest, np.nan)
 
 
-def _square_about(view: XrayView, middle: F64) -> F64:
-    """Box (4,) u0, v0, u1, v1 of _FIELD_MM about a point (3,) in the world [mm]."""
+def _square_about(view: XrayView, middle: F64, side_mm: float) -> F64:
+    """Box (4,) u0, v0, u1, v1 with this side about a point (3,) in the world [mm]."""
     u, v = view.geometry.project(middle[None])[0]
     px_per_mm = float(np.linalg.svd(view.geometry.project_jacobian(middle))[1].max())
-    half = 0.5 * _FIELD_MM * px_per_mm
+    half = 0.5 * side_mm * px_per_mm
     return np.array([u - half, v - half, u + half, v + half])

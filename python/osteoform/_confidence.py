@@ -19,6 +19,7 @@ from osteoform._types import F64
 Table = Mapping[str, Mapping[str, float]]
 
 LIKELY = 0.5  # confidence above which a bone is right rather than wrong
+UNSURE = 0.65  # below which it is looked for again: two in five of these are wrong
 SURE = 0.8  # and from which nothing else is tried
 LEAST_SEEN = 0.1  # share of a bone from which an image shows it
 SLOPES = ("agreement", "shape", "start", "features", "seen")
@@ -73,14 +74,13 @@ class Evidence:
     ) -> Evidence:
         """From the figures of a fit; `deviations` (n,) are those of the feature points."""
         some = np.isfinite(boundary_rms_mm)
-        met = np.exp(-0.5 * (deviations / _FEATURE_SCALE) ** 2)
         return Evidence(
             num_views=num_views,
             found=boundary_found if some else 0.0,
             rms_mm=min(boundary_rms_mm, _MOST_RMS_MM) if some else _MOST_RMS_MM,
             shape=float(np.log1p(b @ b)),
             start=float(np.log(np.clip(start_sd_mm, *_START_SD_MM))),
-            features=float(met.mean()) if len(met) else 1.0,
+            features=share_met(deviations),
             seen=seen,
         )
 
@@ -92,6 +92,13 @@ class Evidence:
         all is simulated, would doubt a real knee.
         """
         return float(self.found * np.exp(-((self.rms_mm / _RMS_SCALE_MM) ** 2)))
+
+
+def share_met(deviations: F64) -> float:
+    """How well feature points are met (see Evidence) that are so many deviations (n,) off."""
+    if not len(deviations):
+        return 1.0
+    return float(np.exp(-0.5 * (deviations / _FEATURE_SCALE) ** 2).mean())
 
 
 def probability_right(bone: str, evidence: Evidence, table: Table | None = None) -> float:

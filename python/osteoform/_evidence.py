@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +15,17 @@ from osteoform._shape_model import ShapeModel
 from osteoform._types import F32, F64, Detection, Side, XrayView
 
 
+class _Fit(Protocol):
+    """The core's or a result; see the core's."""
+
+    @property
+    def b(self) -> F64: ...
+    @property
+    def world_from_bone(self) -> F64: ...
+    @property
+    def corrections(self) -> F64: ...
+
+
 def gather_evidence(
     model: ShapeModel,
     side: Side,
@@ -22,10 +34,6 @@ def gather_evidence(
     views: Sequence[XrayView],
 ) -> Evidence:
     """The evidence of a fit to views, of which the detections were taken."""
-    deviations = [
-        _deviations(np.stack(list(points_in_world(model, side, fit.b, pose).values())), seen, view)
-        for pose, seen, view in zip(_poses(fit, len(views)), detections, views, strict=True)
-    ]
     shown = [_share_inside(view, fit.vertices) for view in views]
     return Evidence.of(
         num_views=sum(share >= LEAST_SEEN for share in shown),
@@ -33,12 +41,27 @@ def gather_evidence(
         boundary_rms_mm=fit.boundary_rms_mm,
         b=fit.b,
         start_sd_mm=fit.start_sd_mm,
-        deviations=np.concatenate(deviations),
+        deviations=deviations_of(model, side, fit, detections, views),
         seen=max(shown),
     )
 
 
-def _poses(fit: _core.BoneFit, num_views: int) -> list[F64]:
+def deviations_of(
+    model: ShapeModel,
+    side: Side,
+    fit: _Fit,
+    detections: Sequence[Detection],
+    views: Sequence[XrayView],
+) -> F64:
+    """How far a fitted bone is from all feature points (n,) that were seen, in deviations."""
+    by_view = [
+        _deviations(np.stack(list(points_in_world(model, side, fit.b, pose).values())), seen, view)
+        for pose, seen, view in zip(_poses(fit, len(views)), detections, views, strict=True)
+    ]
+    return np.concatenate(by_view)
+
+
+def _poses(fit: _Fit, num_views: int) -> list[F64]:
     """The bone's pose (4, 4) where each view sees it: further views are corrected, if at all."""
     poses = [fit.world_from_bone] * num_views
     for index, correction in enumerate(fit.corrections, start=1):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
 
 from osteoform import _core
-from osteoform._confidence import SURE, probability_right
+from osteoform._confidence import LIKELY, SURE, probability_right
 from osteoform._core import Alignments, FitOptions, FitStatus
 from osteoform._evidence import gather_evidence
 from osteoform._foreign_rims import foreign_rims
@@ -26,6 +26,12 @@ POLARITIES = {
 }
 _STAGES = ("prepare", "search", "solve", "summary")
 _LIKELY_READING = 0.5  # of the evidence of a view's best reading
+# Features that are off together, as by a turn, pull harder than they should: below this confidence their
+# definition error is taken so many times larger as well. One of several tries looks right by chance
+# more often than one alone, so it must be sure, with so many times the odds of the first.
+_TRIED_BELOW = 0.9
+_LOOSER = (2.0, 3.0, 4.0)
+_ODDS = 2.0
 
 _T = TypeVar("_T")
 Readings = Sequence[Sequence[Reading]]
@@ -44,6 +50,10 @@ class AlignedBone:
         All readings of the views, where some were left out; they wait until the others are unsure.
     answers
         Poses and pairings, as the core has them.
+    from_start
+        Whether the answers keep to a start that was given.
+    feature_sigma_mm
+        How far its features were taken to be off, beside what the detector says.
     """
 
     model: ShapeModel = field(repr=False)
@@ -51,6 +61,8 @@ class AlignedBone:
     readings: Readings = field(repr=False)
     unlikely: Readings | None = field(repr=False)
     answers: Alignments = field(repr=False)
+    from_start: bool
+    feature_sigma_mm: float
 
     @property
     def detections(self) -> tuple[Detection, ...]:
@@ -102,7 +114,7 @@ class BoneFitter:
         """
 
         def fit(bone: str, options: FitOptions) -> tuple[AlignedBone, BoneReconstruction]:
-            return self._fit_likely(aligned[bone], options)
+            return self._fit_until_sure(aligned[bone], options)
 
         fits = self._side_by_side(aligned, fit)
         found = {bone: fitted for bone, (_, fitted) in fits.items()}
@@ -135,21 +147,44 @@ class BoneFitter:
         num_workers = min(len(bones), self.options.num_threads)
         options = self.options
         if num_workers > 1:
-            options = _with_threads(options, max(1, self.options.num_threads // num_workers))
+            options = _with(options, num_threads=max(1, self.options.num_threads // num_workers))
         with ThreadPoolExecutor(max(1, num_workers)) as workers:
             jobs = {bone: workers.submit(work, bone, options) for bone in bones}
             return {bone: job.result() for bone, job in jobs.items()}
 
-    def _fit_likely(
+    def _fit_until_sure(
         self, aligned: AlignedBone, options: FitOptions
     ) -> tuple[AlignedBone, BoneReconstruction]:
-        """Try the likely readings; all of them, where those lead nowhere sure."""
-        found = self._fit(aligned, options)
-        if found.confidence >= SURE or aligned.unlikely is None:
-            return aligned, found
-        all_aligned = self._align(aligned.model.bone, aligned.unlikely, None, options)
-        again = self._fit(all_aligned, options)
-        return (all_aligned, again) if _surer(found, again) is again else (aligned, found)
+        """Try what features say; where that leads nowhere sure, all readings, and trusting less.
+
+        What is still unsure then stays as it was: neighbours may know better.
+        """
+        best = aligned, self._fit(aligned, options)
+        if aligned.unlikely is not None and best[1].confidence < SURE:
+            every = self._align(aligned.model.bone, aligned.unlikely, None, options)
+            best = _surest(best, (every, self._fit(every, options)))
+        if aligned.from_start or not LIKELY <= best[1].confidence < _TRIED_BELOW:
+            return best
+        tried = (self._trusting_less(*best, factor, options) for factor in _LOOSER)
+        surest = _surest(*tried)
+        wanted = max(SURE, _likelier(best[1].confidence, _ODDS))
+        return surest if surest[1].confidence >= wanted else best
+
+    def _trusting_less(
+        self,
+        aligned: AlignedBone,
+        found: BoneReconstruction,
+        factor: float,
+        options: FitOptions,
+    ) -> tuple[AlignedBone, BoneReconstruction]:
+        """The same readings matched and fitted anew, with so many times their definition error.
+
+        They leave a start as open as they did: what is tried says nothing of what was seen.
+        """
+        looser = _with(options, feature_sigma_mm=factor * options.feature_sigma_mm)
+        again = self._align(aligned.model.bone, aligned.readings, None, looser)
+        fit = self._fit(again, options)
+        return again, fit.with_evidence(replace(fit.evidence, start=found.evidence.start))
 
     def _align(
         self,
@@ -176,6 +211,8 @@ class BoneFitter:
             readings=readings,
             unlikely=unlikely,
             answers=answers,
+            from_start=start is not None,
+            feature_sigma_mm=options.feature_sigma_mm,
         )
 
     def _fit(
@@ -188,7 +225,7 @@ class BoneFitter:
             polarities=[POLARITIES[view.polarity or "dark_is_dense"] for view in self.views],
             aligned=aligned.answers,
             foreign_rims=list(foreign),
-            options=options,
+            options=_with(options, feature_sigma_mm=aligned.feature_sigma_mm),
         )
         for stage in _STAGES:
             self._spend(aligned.model.bone, stage, getattr(fitted.times, f"{stage}_ms"))
@@ -204,6 +241,19 @@ def _surer(first: BoneReconstruction, again: BoneReconstruction) -> BoneReconstr
     return max(again, first, key=lambda fit: fit.confidence)
 
 
+def _surest(
+    *tried: tuple[AlignedBone, BoneReconstruction],
+) -> tuple[AlignedBone, BoneReconstruction]:
+    """Of several fits the one that is likeliest right."""
+    return max(tried, key=lambda aligned_and_fit: aligned_and_fit[1].confidence)
+
+
+def _likelier(probability: float, times: float) -> float:
+    """The probability with so many times the odds."""
+    odds = times * probability / (1.0 - probability)
+    return odds / (1.0 + odds)
+
+
 def _likely(bone: str, of_view: Sequence[Reading]) -> list[Reading]:
     """Readings of a view in which much of the bone was seen: the wrong way up, little is."""
     evidence = [reading[bone].evidence for reading in of_view]
@@ -211,10 +261,10 @@ def _likely(bone: str, of_view: Sequence[Reading]) -> list[Reading]:
     return [r for r, seen in zip(of_view, evidence, strict=True) if seen >= enough]
 
 
-def _with_threads(options: FitOptions, num_threads: int) -> FitOptions:
+def _with(options: FitOptions, **changes: float) -> FitOptions:
     names = [name for name in dir(options) if not name.startswith("_")]
     values = {name: getattr(options, name) for name in names}
-    return FitOptions(**(values | {"num_threads": num_threads}))
+    return FitOptions(**(values | changes))
 
 
 def core_features(detection: Detection) -> _core.ViewFeatures:

@@ -12,7 +12,7 @@ from itertools import combinations
 
 import numpy as np
 
-from osteoform._confidence import LIKELY
+from osteoform._confidence import UNSURE
 from osteoform._core import FitStatus
 from osteoform._leg import (
     Joint,
@@ -107,7 +107,7 @@ def lost_bones(
     views: Sequence[XrayView] = (),
 ) -> tuple[str, ...]:
     """Bones that were not found, or hardly, or not where their leg can have them in these views."""
-    hardly = [bone for bone, result in found.items() if result.confidence < LIKELY]
+    hardly = [bone for bone, result in found.items() if result.confidence < UNSURE]
     misplaced = misplaced_bones(found, models, side=side, views=views)
     return tuple(bone for bone in found if bone in hardly or bone in misplaced)
 

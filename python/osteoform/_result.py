@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from osteoform._confidence import Evidence
+from osteoform._confidence import Evidence, probability_right
 from osteoform._core import FitStatus
 from osteoform._types import F32, F64, Detection, Mesh, Side
 
@@ -68,6 +68,13 @@ class BoneReconstruction:
     def silhouette_px(self) -> tuple[F32, ...]:
         """Projected rims: one (n, 2) array per view."""
         return tuple(rims[:, :2] for rims in self.rims)
+
+    def with_evidence(self, evidence: Evidence, *, trust: float = 1.0) -> BoneReconstruction:
+        """The same with other evidence, told by what is as sure as `trust`."""
+        if self.status is FitStatus.NOT_FOUND:
+            return self
+        confidence = trust * probability_right(self.bone, evidence)
+        return replace(self, evidence=evidence, confidence=confidence)
 
     def rejected(self) -> BoneReconstruction:
         """The same, not believed."""

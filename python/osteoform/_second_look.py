@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from osteoform._confidence import SURE, probability_right
-from osteoform._core import FitStatus
+from osteoform._confidence import SURE, share_met
 from osteoform._crop import MARGIN, read_crop
+from osteoform._evidence import deviations_of
 from osteoform._fit_bones import BoneFitter
 from osteoform._neighbours import ExpectedBone, expected_bones, lost_bones, misplaced_bones
 from osteoform._readings import BoneReader
@@ -38,7 +38,7 @@ def look_again(
             best[bone] = best[bone].rejected()
         for readings, told_by in _second_readings(bone, best, fitter, reader):
             fit = fitter.fit_beside(bone, readings, best)
-            again = best | {bone: _as_told(fit, told_by) if told_by else fit}
+            again = best | {bone: _as_told(fit, told_by, best[bone], fitter) if told_by else fit}
             better = again[bone].confidence > best[bone].confidence
             if better and bone not in _misplaced(again, fitter):
                 best = again
@@ -106,14 +106,23 @@ def _second_readings(
             yield with_hand, told_by
 
 
-def _as_told(fit: BoneReconstruction, told_by: ExpectedBone) -> BoneReconstruction:
+def _as_told(
+    fit: BoneReconstruction,
+    told_by: ExpectedBone,
+    before: BoneReconstruction,
+    fitter: BoneFitter,
+) -> BoneReconstruction:
     """A fit to what a neighbour tells: wrong where the neighbour is, and told with one error.
 
-    Points that are off together leave the start as open as each is, however many there are.
+    Points that are off together leave the start as open as each is, however many there are. And as far as
+    the fit `before` is likely right so are the features that it was made of: they have to be met.
     """
-    if fit.status is FitStatus.NOT_FOUND:
-        return fit
-    start = max(fit.evidence.start, float(np.log(told_by.sd_mm)))
-    evidence = replace(fit.evidence, start=start)
-    confidence = told_by.confidence * probability_right(fit.bone, evidence)
-    return replace(fit, evidence=evidence, confidence=confidence)
+    told, likely = fit.evidence, before.confidence
+    seen = deviations_of(told_by.model, fitter.side, fit, before.detections, fitter.views)
+    met = min(told.features, share_met(seen))
+    evidence = replace(
+        told,
+        start=max(told.start, float(np.log(told_by.sd_mm))),
+        features=(1.0 - likely) * told.features + likely * met,
+    )
+    return fit.with_evidence(evidence, trust=told_by.confidence)

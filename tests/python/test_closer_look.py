@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from osteoform import FitOptions, _core, load_model
+from osteoform import FitOptions, _closer_look, _core, load_model
 from osteoform._closer_look import CloserLook, align_closely, believed
 from osteoform._detections import joined, only
 from osteoform._fit_bones import AlignedBone, BoneFitter, core_features
@@ -23,9 +23,17 @@ KNEE = [n for n, name in enumerate(NAMES) if "condyl" in name or "trochlea" in n
 
 @dataclass(frozen=True)
 class Fitted:
-    """Of a fit only how likely it is right."""
+    """Of a fit only how likely it is right, and how open its features left the start."""
 
     confidence: float
+    start: float = 0.0
+
+    @property
+    def evidence(self) -> Fitted:
+        return self
+
+    def with_evidence(self, evidence: Fitted) -> Fitted:
+        return replace(self, start=evidence.start)
 
 
 def seen_at(points_px: np.ndarray, names: Sequence[int], sigma_px: float) -> Detection:
@@ -153,6 +161,26 @@ def test_a_closer_look_betters_the_start(trial):
     assert off(closer) < 0.8 * off(coarse)
 
 
+@pytest.mark.parametrize(("worth", "joints"), [(0.3, []), (0.6, ["knee"]), (0.7, ["hip", "knee"])])
+def test_joints_are_looked_at_where_the_image_shows_much_more(trial, monkeypatch, worth, joints):
+    study, fine = trial
+    seen: list[str] = []
+
+    def note(view: XrayView, *, side: Side, bones: Sequence[str]) -> Sequence[Reading]:
+        whole = next(v.pixels for v in study.views if v.name == view.name)
+        seen.append("hip" if _corner_of(view.pixels, whole)[1] < len(whole) / 3 else "knee")
+        return []
+
+    monkeypatch.setattr(_closer_look, "_WORTH", worth)
+    readings = [[{"femur": detection}] for detection in fine]
+    fitter = BoneFitter(
+        side="right", models={"femur": MODEL}, views=study.views, options=FitOptions(num_threads=1)
+    )
+    look = CloserLook(side="right", detector=note, views=study.views, asked=[("femur",)] * 2)
+    align_closely({"femur": (readings, None)}, fitter, look)
+    assert seen == 2 * joints
+
+
 def test_nobody_is_asked_about_bones_that_are_given(trial):
     study, fine = trial
 
@@ -223,7 +251,8 @@ def test_unlikely_readings_wait_until_the_likely_ones_leave_doubt(
     fits: list[AlignedBone] = []
 
     def fit(self: BoneFitter, aligned: AlignedBone, options: FitOptions) -> Fitted:
-        fits.append(aligned)
+        if aligned.feature_sigma_mm == self.options.feature_sigma_mm:
+            fits.append(aligned)
         return Fitted(confidence=sure_of_likely if aligned.unlikely else 0.7)
 
     monkeypatch.setattr(BoneFitter, "_fit", fit)
@@ -233,6 +262,67 @@ def test_unlikely_readings_wait_until_the_likely_ones_leave_doubt(
     readings = [[{"femur": fine[0]}, {"femur": little}], [{"femur": fine[1]}]]
     aligned = fitter.align_all({"femur": (readings, None)})["femur"]
     assert [len(of_view) for of_view in aligned.readings] == [1, 1]
-    _, found = fitter._fit_likely(aligned, fitter.options)
+    _, found = fitter._fit_until_sure(aligned, fitter.options)
     assert [[len(of_view) for of_view in a.readings] for a in fits] == [[1, 1], [2, 1]][:num_fits]
     assert found.confidence == max(sure_of_likely, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("confidences", "given", "tried", "taken"),
+    [
+        ([0.6, 0.7, 0.85, 0.82], False, [1.0, 2.0, 3.0, 4.0], 2),
+        ([0.6, 0.7, 0.79, 0.7], False, [1.0, 2.0, 3.0, 4.0], 0),
+        ([0.85, 0.9, 0.86, 0.1], False, [1.0, 2.0, 3.0, 4.0], 0),
+        ([0.85, 0.9, 0.93, 0.1], False, [1.0, 2.0, 3.0, 4.0], 2),
+        ([0.9], False, [1.0], 0),
+        ([0.0], False, [1.0], 0),
+        ([0.4], False, [1.0], 0),
+        ([0.6], True, [1.0], 0),
+    ],
+)
+def test_only_where_a_fit_is_unsure_features_are_trusted_less(
+    trial, monkeypatch, confidences, given, tried, taken
+):
+    study, fine = trial
+    fits: list[AlignedBone] = []
+
+    def fit(self: BoneFitter, aligned: AlignedBone, options: FitOptions) -> Fitted:
+        fits.append(aligned)
+        return Fitted(confidences[len(fits) - 1], start=float(len(fits)))
+
+    monkeypatch.setattr(BoneFitter, "_fit", fit)
+    fitter = BoneFitter(
+        side="right", models={"femur": MODEL}, views=study.views, options=FitOptions(num_threads=1)
+    )
+    readings = [[{"femur": detection}] for detection in fine]
+    start = study.world_from_bone if given else None
+    aligned = fitter.align_all({"femur": (readings, start)})["femur"]
+    best, found = fitter._fit_until_sure(aligned, fitter.options)
+    assert [fit.feature_sigma_mm for fit in fits] == tried
+    assert best is fits[taken]
+    assert found.confidence == confidences[taken]
+    assert found.start == 1.0, "what is tried leaves the start as open as it was"
+
+
+def test_features_trusted_less_pull_less(trial):
+    """Of features that are all off to one side the images win where they are trusted less."""
+    study, fine = trial
+    no_ellipses = [np.zeros(len(d.ellipse_ids), np.bool_) for d in fine]
+    every_point = [np.ones(len(d.points_px), np.bool_) for d in fine]
+    aside = [
+        only(replace(d, points_px=d.points_px + 6.0), points=points, ellipses=ellipses)
+        for d, points, ellipses in zip(fine, every_point, no_ellipses, strict=True)
+    ]
+    fitter = BoneFitter(
+        side="right", models={"femur": MODEL}, views=study.views, options=FitOptions(num_threads=1)
+    )
+    readings = [[{"femur": detection}] for detection in aside]
+
+    def off_mm(sigma_mm: float) -> float:
+        options = FitOptions(num_threads=1, feature_sigma_mm=sigma_mm)
+        aligned = fitter._align("femur", readings, None, options)
+        assert aligned.feature_sigma_mm == sigma_mm
+        fit = fitter._fit(aligned, fitter.options)
+        return float(np.linalg.norm(fit.world_from_bone[:3, 3] - study.world_from_bone[:3, 3]))
+
+    assert off_mm(8.0) < 0.7 * off_mm(1.0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import pytest
 import osteoform
 from osteoform._confidence import Evidence, probability_right
 from osteoform._core import FitStatus
+from osteoform._fit_bones import BoneFitter
 from osteoform._leg import (
     anatomical_frame,
     joints,
@@ -26,7 +29,7 @@ from osteoform._result import BoneReconstruction
 from osteoform._rotation import rotation
 from osteoform._second_look import _as_told
 from osteoform._shape_model import ShapeModel
-from osteoform._types import BONES, F64, Detection, Mesh, Side
+from osteoform._types import BONES, F64, Detection, Mesh, Side, XrayView
 from osteoform.demo import demonstrate
 
 MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
@@ -74,6 +77,13 @@ def _found(model: ShapeModel, pose: F64, side: Side) -> BoneReconstruction:
         rims=(),
         boundary_px=(),
     )
+
+
+def _view_from_front(found: Mapping[str, BoneReconstruction]) -> XrayView:
+    """An empty image of wherever the leg is."""
+    middle = np.mean([bone.world_from_bone[:3, 3] for bone in found.values()], axis=0)
+    geometry = osteoform.standard_views("cone", ("ap",), center=middle)["ap"]
+    return XrayView(name="ap", pixels=np.zeros((64, 64), np.float32), geometry=geometry)
 
 
 def test_a_straight_leg_stands_as_legs_do(models: dict[str, ShapeModel]) -> None:
@@ -148,14 +158,37 @@ def test_what_a_neighbour_tells_is_worth_what_the_neighbour_is(
     found = found_leg(models, side="right", flexion_deg=20.0)
     told_by = next(iter(expected_bones("fibula", found, models, side="right")))
     fit = replace(found["fibula"], evidence=replace(found["fibula"].evidence, start=0.3))
-    told = _as_told(fit, told_by)
+    views = [_view_from_front(found)]
+    fitter = cast(BoneFitter, SimpleNamespace(side="right", views=views))
+    told = _as_told(fit, told_by, fit, fitter)
+    assert told.evidence.features == fit.evidence.features
     assert told.evidence.start == pytest.approx(np.log(told_by.sd_mm))
     assert told.confidence == pytest.approx(
         told_by.confidence * probability_right("fibula", told.evidence)
     )
     open_start = replace(fit, evidence=replace(fit.evidence, start=2.9))
-    assert _as_told(open_start, told_by).evidence.start == 2.9
-    assert _as_told(fit.rejected(), told_by).confidence == 0.0
+    assert _as_told(open_start, told_by, fit, fitter).evidence.start == 2.9
+    assert _as_told(fit.rejected(), told_by, fit, fitter).confidence == 0.0
+
+
+@pytest.mark.parametrize(("likely", "worth"), [(0.0, 1.0), (0.5, 0.5), (1.0, 0.0)])
+def test_what_a_neighbour_tells_must_meet_features_that_are_likely_right(
+    models: dict[str, ShapeModel], likely: float, worth: float
+) -> None:
+    found = found_leg(models, side="right", flexion_deg=20.0)
+    told_by = next(iter(expected_bones("tibia", found, models, side="right")))
+    view = _view_from_front(found)
+    fitter = cast(BoneFitter, SimpleNamespace(side="right", views=[view]))
+    tibia, pose = found["tibia"], found["tibia"].world_from_bone.copy()
+    pose[:3, 3] += [0.0, 0.0, 400.0]
+    elsewhere = replace(tibia, world_from_bone=pose)
+    seen = replace(told_by, world_from_bone=tibia.world_from_bone, b=tibia.b).detection(view)
+    seen = replace(seen, sigma_px=np.full(len(seen.points_px), 2.0))
+    before = replace(tibia, detections=(seen,), confidence=likely)
+    features = _as_told(elsewhere, told_by, before, fitter).evidence.features
+    assert features == pytest.approx(worth * tibia.evidence.features, abs=1e-3)
+    there = _as_told(tibia, told_by, before, fitter).evidence.features
+    assert there == pytest.approx(tibia.evidence.features)
 
 
 def test_two_doubtful_bones_do_not_outvote_a_sure_one(models: dict[str, ShapeModel]) -> None:
