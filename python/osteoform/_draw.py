@@ -167,7 +167,7 @@ def _legend(title: str, bones: Sequence[OverlayBone], height: int) -> Image.Imag
         ]
         lines += [
             (f"ellipse: {bone.ellipsoid_names[i].replace('_', ' ')}", _ellipse_colour(i))
-            for i in bone.detection.ellipse_ids.tolist()
+            for i in sorted(set(bone.detection.ellipse_ids.tolist()))
         ]
     step = 24
     legend = Image.new("RGB", (_LEGEND_PX, max(height, step * (len(lines) + 1))), (24, 24, 24))

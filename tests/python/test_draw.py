@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from osteoform import ConeView, Detection, Mesh, XrayView
+from osteoform._detections import joined
 from osteoform._draw import (
     OverlayBone,
     draw_overlay,
@@ -66,6 +67,15 @@ def test_a_silhouette_point_is_drawn_on_its_pixel(rng: np.random.Generator) -> N
     # The centre of pixel k is k + 1/2 pixels in.
     assert columns.mean() + 0.5 == pytest.approx(3.0 * 30.5, abs=0.7)
     assert rows.mean() + 0.5 == pytest.approx(3.0 * 60.5, abs=0.7)
+
+
+def test_the_legend_names_what_two_looks_saw_once() -> None:
+    """A closer look tells again what the first one told; the longer legend would be longer."""
+    pixels = np.zeros((80, 100), np.float32)
+    once = _detection([[20.0, 30.0], [60.0, 50.0]])
+    twice = joined([once] * 20)
+    heights = [_overlay(pixels, seen, np.zeros((0, 2))).shape[0] for seen in (once, twice)]
+    assert heights[0] == heights[1]
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (20, 3000), (700, 200)])
