@@ -14,7 +14,8 @@ from osteoform._normalize import NORMALIZATION
 from osteoform._types import F64
 
 FORMAT = "osteoform detector"
-# The first version does not tell how the leg is seen; it and the second give deviations by a formula.
+# The first version does not tell how the leg is seen; it and the second
+# have a formula for deviations.
 _WITHOUT_ATTITUDE, _WITH_FORMULA, VERSION = "1", "2", "3"
 NUM_TURNS = 4
 NUM_ATTITUDE = NUM_TURNS + 2  # the probability of each quarter turn, and the beam's direction
@@ -27,8 +28,9 @@ class NetworkFacts:
     Heat channels come bone by bone: the bone's points, then the centres of its ellipsoids.
     `stride_px` is the side of a heat cell and `heat_sigma_px` the blur that training added.
     `sd_px` (K,) are the standard deviations, per axis, of places whose probability spreads by
-    `spread_px` (K,), increasing, about them. `confusion` is per bone the probability (F, F) of a point's true name (column) given the one
-    that the network means (row); names of a bone that it leaves out are taken as they are.
+    `spread_px` (K,), increasing, about them. `confusion` is per bone the probability (F, F) of a
+    point's true name (column) given the one that the network means (row); names of a bone that it
+    leaves out are taken as they are.
     """
 
     points: Mapping[str, tuple[str, ...]]
@@ -77,7 +79,7 @@ class NetworkFacts:
         raise KeyError(bone)
 
     def sd_of(self, spread_px: F64) -> F64:
-        """Standard deviations (n,) of places whose probability spreads so far, all in network px."""
+        """Standard deviations (n,) of places whose probability spreads so far [network px]."""
         return np.exp(np.interp(spread_px, self.spread_px, np.log(self.sd_px)))
 
     def renamed(self, bone: str, probability: F64) -> F64:

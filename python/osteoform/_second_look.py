@@ -114,8 +114,9 @@ def _as_told(
 ) -> BoneReconstruction:
     """A fit to what a neighbour tells: wrong where the neighbour is, and told with one error.
 
-    Points that are off together leave the start as open as each is, however many there are. And as far as
-    the fit `before` is likely right so are the features that it was made of: they have to be met.
+    Points that are off together leave the start as open as each is, however many there are. And as
+    far as the fit `before` is likely right so are the features that it was made of: they have to be
+    met.
     """
     told, likely = fit.evidence, before.confidence
     seen = deviations_of(told_by.model, fitter.side, fit, before.detections, fitter.views)

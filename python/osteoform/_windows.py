@@ -1,8 +1,8 @@
 """Long images are read in windows.
 
-Shrunk as a whole, a leg is a few network pixels wide, and the strip that it lies in is narrower than
-any image the network has learned from: features of simulated whole legs in strips of one to five were
-told 9 to 24 mm off, and not at all at hip and ankle, in windows 2 to 6 mm.
+Shrunk as a whole, a leg is a few network pixels wide, and the strip that it lies in is narrower
+than any image the network has learned from: features of simulated whole legs in strips of one to
+five were told 9 to 24 mm off, and not at all at hip and ankle, in windows 2 to 6 mm.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def told(at_px: np.ndarray, blur_cells: np.ndarray) -> Reading:
 
 
 def cases(rng: np.random.Generator, *, together: float, num: int) -> list[tuple[Case, Reading]]:
-    """Half of the places sharp and 1 px off, half vague and 4 px off; all of a case also together."""
+    """Half of the places are sharp and 1 px off, half vague and 4 px; a case's also together."""
     pairs = []
     for _ in range(num):
         truth = rng.uniform(30.0, 98.0, (COUNT, 2))
