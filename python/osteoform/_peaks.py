@@ -235,12 +235,10 @@ class Reading:
         first, second = self.peaks
         channels = [c for c in range(points.start, points.stop) if first.mass[c] >= MIN_MASS]
         ranks, taken = [0] * len(channels), [first.at_px[c] for c in channels]
-        for c in range(points.start, points.stop):
+        doubts = np.flatnonzero(second.mass[points] >= MIN_MASS) + points.start
+        for c in doubts.tolist():
             away = [np.linalg.norm(second.at_px[c] - place) for place in taken]
-            if (
-                second.mass[c] >= MIN_MASS
-                and min(away, default=np.inf) > _SAME_PLACE_CELLS * stride_px
-            ):
+            if min(away, default=np.inf) > _SAME_PLACE_CELLS * stride_px:
                 channels.append(c)
                 ranks.append(1)
                 taken.append(second.at_px[c])
