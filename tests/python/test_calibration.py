@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 
 from osteoform._detect import OnnxDetector
+from osteoform._errors import InputError
 from osteoform._peaks import NetworkOutput, Reading
 from osteoform.train.export import recalibrate
 from osteoform.train.validate import Case, _calibrate, _off_together
@@ -93,5 +94,10 @@ def test_a_file_gets_another_calibration_and_keeps_the_rest(rng, tmp_path):
     np.testing.assert_array_equal(after.facts.sd_px, calibration.sd_px)
     np.testing.assert_array_equal(after.facts.confusion["femur"], calibration.confusion["femur"])
     assert (after.facts.points, after.facts.origin) == (FACTS.points, FACTS.origin)
+    model = onnx.load(str(path))
+    del model.graph.output[-1]
+    onnx.save(model, str(tmp_path / "first.onnx"))
+    with pytest.raises(InputError, match="first.onnx does not tell how a leg is seen"):
+        recalibrate(tmp_path / "first.onnx", calibration)
     image = rng.normal(size=(1, 128, 128)).astype(np.float32)
     np.testing.assert_array_equal(after.run(image)[0].heat, before.run(image)[0].heat)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from osteoform import _normalize
+from osteoform._errors import InputError
 from osteoform._network_file import FORMAT, VERSION
 from osteoform.train.losses import HEAT_SIGMA_CELLS
 from osteoform.train.network import LENGTH_UNIT_PX, STRIDE, Channels, FeatureNet
@@ -78,10 +79,18 @@ def export_onnx(
 
 
 def recalibrate(path: Path, calibration: Calibration) -> None:
-    """Give a network file another calibration; its weights, names and origin stay."""
+    """Give a network file another calibration; its weights, names and origin stay.
+
+    Raises
+    ------
+    InputError
+        The file is of the first version, which does not tell how a leg is seen.
+    """
     import onnx
 
     model = onnx.load(str(path))
+    if "attitude" not in {output.name for output in model.graph.output}:
+        raise InputError(f"{path.name} does not tell how a leg is seen, as it must: train anew")
     former = {entry.key: entry.value for entry in model.metadata_props}
     known = metadata(calibration=calibration, origin=former["origin"], seed=int(former["seed"]))
     names = {name: former[name] for name in ("points", "ellipsoids")}
