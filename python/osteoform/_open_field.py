@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from osteoform._normalize import grey_level
 from osteoform._types import F32, F64
 
-_LOOKED_AT = 256  # rows and columns at most
+_LOOKED_AT = 256  # rows and columns at least, where there are so many
 _SHADOW = 0.03  # of the range of grey values, from the densest one
 _ALL = 0.98  # of a row or column, for it to be shadow
 _LEAST = 0.2  # of the image's side: less is no field
@@ -54,7 +54,4 @@ def _between(is_open: NDArray[np.bool_], step: int, length: int) -> tuple[int, i
     if len(at) < _LEAST * len(is_open):
         return 0, length
     first, last = int(at[0]), int(at[-1])
-    return (
-        max(0, (first - 1) * step + 1) if first else 0,
-        length if last == len(is_open) - 1 else min(length, (last + 1) * step),
-    )
+    return max(0, (first - 1) * step + 1), min(length, (last + 1) * step)

@@ -13,6 +13,7 @@ from itertools import pairwise
 from math import ceil
 
 import numpy as np
+from numpy.typing import NDArray
 
 from osteoform._detections import joined, only, shifted
 from osteoform._types import F32, F64, Detection
@@ -52,7 +53,7 @@ class Window:
             ellipses=self._tells(moved.ellipse_center_px),
         )
 
-    def _tells(self, at_px: F64) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    def _tells(self, at_px: F64) -> NDArray[np.bool_]:
         along = at_px[:, 1 - self.axis]
         return np.asarray((along >= self.low) & (along < self.high))
 

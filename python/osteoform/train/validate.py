@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 from torch import Tensor
 
 from osteoform._detect import OnnxDetector
@@ -228,11 +229,17 @@ def _fit_sd(pairs: list[tuple[Case, Reading]]) -> tuple[F64, F64]:
 
 
 def _spread_and_error(pair: tuple[Case, Reading]) -> tuple[F64, F64]:
+    _, reading = pair
+    off, told = _off(pair)
+    return reading.peaks[0].spread_px[told], np.linalg.norm(off, axis=1)[told]
+
+
+def _off(pair: tuple[Case, Reading]) -> tuple[F64, NDArray[np.bool_]]:
+    """How far off (P, 2) each place is, and which of them (P,) are in view and reported."""
     case, reading = pair
     peaks = reading.peaks[0]
-    use = (case.truth["visible"] > 0) & (peaks.mass >= MIN_MASS)
-    error = np.linalg.norm(peaks.at_px - case.truth["points"], axis=1)
-    return peaks.spread_px[use], error[use]
+    told = (case.truth["visible"] > 0) & (peaks.mass >= MIN_MASS)
+    return peaks.at_px - case.truth["points"], told
 
 
 def _off_together(pairs: list[tuple[Case, Reading]], facts: NetworkFacts) -> float:
@@ -242,15 +249,14 @@ def _off_together(pairs: list[tuple[Case, Reading]], facts: NetworkFacts) -> flo
     by 1 / sqrt(sum of 1 / sd^2).
     """
     means = []
-    for (case, reading), bone in product(pairs, facts.points):
+    for pair, bone in product(pairs, facts.points):
+        off, told = _off(pair)
         points, _ = facts.heat_channels(bone)
-        peaks = reading.peaks[0]
-        told = (case.truth["visible"][points] > 0) & (peaks.mass[points] >= MIN_MASS)
-        if told.sum() < _ENOUGH_POINTS:
+        of_bone = np.flatnonzero(told[points]) + points.start
+        if len(of_bone) < _ENOUGH_POINTS:
             continue
-        off = (peaks.at_px[points] - case.truth["points"][points])[told]
-        weight = facts.sd_of(peaks.spread_px[points][told]) ** -2.0
-        means.append(weight @ off / np.sqrt(weight.sum()))
+        weight = facts.sd_of(pair[1].peaks[0].spread_px[of_bone]) ** -2.0
+        means.append(weight @ off[of_bone] / np.sqrt(weight.sum()))
     if not means:
         return 1.0
     return max(1.0, float(np.median(np.abs(means)) / _NORMAL_MEDIAN))
