@@ -200,6 +200,7 @@ class FitOptions:
         coarse_smoothing_mm: typing.SupportsFloat | typing.SupportsIndex = 0.9,
         image_blur_mm: typing.SupportsFloat | typing.SupportsIndex = 0.25,
         boundary_sigma_mm: typing.SupportsFloat | typing.SupportsIndex = 1.0,
+        boundary_correlation_mm: typing.SupportsFloat | typing.SupportsIndex = 6.0,
         points_per_view: typing.SupportsInt | typing.SupportsIndex = 192,
         rims: Rims = ...,
         feature_sigma_mm: typing.SupportsFloat | typing.SupportsIndex = 1.0,
@@ -213,6 +214,8 @@ class FitOptions:
         num_threads: typing.SupportsInt | typing.SupportsIndex = 1,
         covariance: bool = True,
     ) -> None: ...
+    @property
+    def boundary_correlation_mm(self) -> float: ...
     @property
     def boundary_sigma_mm(self) -> float: ...
     @property

@@ -30,7 +30,7 @@ _LIKELY_READING = 0.5  # of the evidence of a view's best reading
 # but below this confidence, their definition error is taken so many times larger as well. One of
 # several tries looks right by chance more often than one alone, so it must be sure, with so many
 # times the odds of the first. Of an unlikely fit neighbours know better.
-_TRIED_BELOW = 0.9
+_TRIED_BELOW = 0.95
 _LOOSER = (2.0, 3.0, 4.0)
 _ODDS = 2.0
 

@@ -90,4 +90,4 @@ def test_a_patella_does_not_take_the_femur_s_edges(knee, monkeypatch):
     monkeypatch.setattr("osteoform._fit_bones.foreign_rims", lambda *_: ())
     alone = mean_error_mm()
     assert beside < 0.75 * alone
-    assert beside < 0.8
+    assert beside < 1.0

@@ -39,6 +39,7 @@ def test_a_misspelt_option_is_refused() -> None:
         ("iterations", -1),
         ("search_start_mm", 0.0),
         ("boundary_sigma_mm", float("nan")),
+        ("boundary_correlation_mm", 0.0),
         ("num_threads", 0),
         ("points_per_view", 3),
     ],

@@ -165,6 +165,7 @@ FitOptions make_fit_options(int iterations,
                             double coarse_smoothing_mm,
                             double image_blur_mm,
                             double boundary_sigma_mm,
+                            double boundary_correlation_mm,
                             int points_per_view,
                             Rims rims,
                             double feature_sigma_mm,
@@ -177,25 +178,16 @@ FitOptions make_fit_options(int iterations,
                             double step_tolerance_mm,
                             int num_threads,
                             bool covariance) {
-  FitOptions options{iterations,
-                     search_start_mm,
-                     search_end_mm,
-                     smoothing_mm,
-                     coarse_smoothing_mm,
-                     image_blur_mm,
-                     boundary_sigma_mm,
-                     points_per_view,
-                     rims,
-                     feature_sigma_mm,
-                     slack_cost,
-                     shape_prior,
-                     max_b,
-                     calibration_sd_mm,
-                     calibration_sd_deg,
-                     depth_sd_mm,
-                     step_tolerance_mm,
-                     num_threads,
-                     covariance};
+  FitOptions options{iterations,          search_start_mm,
+                     search_end_mm,       smoothing_mm,
+                     coarse_smoothing_mm, image_blur_mm,
+                     boundary_sigma_mm,   boundary_correlation_mm,
+                     points_per_view,     rims,
+                     feature_sigma_mm,    slack_cost,
+                     shape_prior,         max_b,
+                     calibration_sd_mm,   calibration_sd_deg,
+                     depth_sd_mm,         step_tolerance_mm,
+                     num_threads,         covariance};
   options.check();
   return options;
 }
@@ -212,6 +204,7 @@ void bind_options(py::module_& m) {
            "coarse_smoothing_mm"_a = d.coarse_smoothing_mm,
            "image_blur_mm"_a = d.image_blur_mm,
            "boundary_sigma_mm"_a = d.boundary_sigma_mm,
+           "boundary_correlation_mm"_a = d.boundary_correlation_mm,
            "points_per_view"_a = d.points_per_view,
            "rims"_a = d.rims,
            "feature_sigma_mm"_a = d.feature_sigma_mm,
@@ -231,6 +224,7 @@ void bind_options(py::module_& m) {
       .def_readonly("coarse_smoothing_mm", &FitOptions::coarse_smoothing_mm)
       .def_readonly("image_blur_mm", &FitOptions::image_blur_mm)
       .def_readonly("boundary_sigma_mm", &FitOptions::boundary_sigma_mm)
+      .def_readonly("boundary_correlation_mm", &FitOptions::boundary_correlation_mm)
       .def_readonly("points_per_view", &FitOptions::points_per_view)
       .def_readonly("rims", &FitOptions::rims)
       .def_readonly("feature_sigma_mm", &FitOptions::feature_sigma_mm)

@@ -242,7 +242,7 @@ class BoneFitter {
         const double du = o.found_px[0] - o.point.px[0];
         const double dv = o.found_px[1] - o.point.px[1];
         const double r = std::hypot(du, dv) / (boundary.px_per_mm * options_.boundary_sigma_mm);
-        support += edge_worth * boundary.view_weight * o.salience * std::exp(-0.5 * r * r);
+        support += edge_worth * o.salience * std::exp(-0.5 * r * r);
       }
     }
     return support;

@@ -14,20 +14,21 @@ enum class Rims { kAll, kOuter };
 /// How to fit. Plain data; every field has a default that works. Lengths at the bone, not the
 /// detector: a setting means the same for every image.
 struct FitOptions {
-  int iterations = 24;               ///< boundary searches, coarse to fine
-  double search_start_mm = 9.0;      ///< half width of the first search
-  double search_end_mm = 2.2;        ///< half width of the last ones
-  double smoothing_mm = 0.35;        ///< of the image in fine searches
-  double coarse_smoothing_mm = 0.9;  ///< of the image while the search is wider than 4 mm
-  double image_blur_mm = 0.25;       ///< assumed blur of the image itself, for the edge bias
-  double boundary_sigma_mm = 1.0;    ///< model and edge error of one silhouette point
-  int points_per_view = 192;         ///< silhouette points, and what a view weighs
-  Rims rims = Rims::kAll;            ///< kOuter for opaque bodies, whose inner rims do not show
-  double feature_sigma_mm = 1.0;     ///< definition error of features, added to the detector's
-  double slack_cost = 9.0;           ///< of leaving a detection unmatched
-  double shape_prior = 1.0;          ///< weight of |b|^2
-  double max_b = 4.0;                ///< no coefficient leaves +- this
-  double calibration_sd_mm = 0.5;    ///< of views 1, 2, ...; 0: trusted
+  int iterations = 24;                   ///< boundary searches, coarse to fine
+  double search_start_mm = 9.0;          ///< half width of the first search
+  double search_end_mm = 2.2;            ///< half width of the last ones
+  double smoothing_mm = 0.35;            ///< of the image in fine searches
+  double coarse_smoothing_mm = 0.9;      ///< of the image while the search is wider than 4 mm
+  double image_blur_mm = 0.25;           ///< assumed blur of the image itself, for the edge bias
+  double boundary_sigma_mm = 1.0;        ///< model and edge error of one silhouette point
+  double boundary_correlation_mm = 6.0;  ///< along a rim: within it edges are off together
+  int points_per_view = 192;             ///< silhouette points
+  Rims rims = Rims::kAll;                ///< kOuter for opaque bodies, whose inner rims do not show
+  double feature_sigma_mm = 1.0;         ///< definition error of features, added to the detector's
+  double slack_cost = 9.0;               ///< of leaving a detection unmatched
+  double shape_prior = 1.0;              ///< weight of |b|^2
+  double max_b = 4.0;                    ///< no coefficient leaves +- this
+  double calibration_sd_mm = 0.5;        ///< of views 1, 2, ...; 0: trusted
   double calibration_sd_deg = 0.2;
   double depth_sd_mm = 20.0;       ///< one view: prior on the start's depth; 0: none
   double step_tolerance_mm = 0.1;  ///< translation step below which the last searches stop
@@ -52,6 +53,7 @@ struct FitOptions {
     positive(search_start_mm, "search_start_mm");
     positive(search_end_mm, "search_end_mm");
     positive(boundary_sigma_mm, "boundary_sigma_mm");
+    positive(boundary_correlation_mm, "boundary_correlation_mm");
     positive(feature_sigma_mm, "feature_sigma_mm");
     positive(slack_cost, "slack_cost");
     positive(shape_prior, "shape_prior");

@@ -12,7 +12,8 @@ constexpr float kStep_px = 0.5F;
 constexpr double kRootEdgeBias = 0.765;
 constexpr float kCapOverMedian = 2.0F;
 constexpr float kSalientOverNoise = 6.0F;
-constexpr float kTrustAtMedian = 0.3F;  // an edge this share of the median has weight one half
+constexpr float kLeastIndependent = 60.0F;  // edges of a rim, however small the bone is
+constexpr float kTrustAtMedian = 0.3F;      // an edge this share of the median has weight one half
 
 SearchWindow window_for(const Scale& scale, double half_width_mm, float cap) {
   SearchWindow window;
@@ -43,6 +44,13 @@ float median_strength(const std::vector<BoundaryPoint>& edges, std::vector<float
   const auto middle = buffer.begin() + static_cast<std::ptrdiff_t>(buffer.size() / 2);
   std::nth_element(buffer.begin(), middle, buffer.end());
   return *middle;
+}
+
+/// Rim [mm] within which edges are off together: that of the options, or a share of a short rim.
+float correlation_mm(const std::vector<SilhouettePoint>& silhouette, const FitOptions& options) {
+  float rim_mm = 0.0F;
+  for (const SilhouettePoint& point : silhouette) rim_mm += point.rim_mm;
+  return std::min(static_cast<float>(options.boundary_correlation_mm), rim_mm / kLeastIndependent);
 }
 
 }  // namespace
@@ -86,20 +94,20 @@ void observe(const ViewScales& scales,
   const double bias = edge_bias_px(scale, options);
   const auto factor = static_cast<float>(image.patch.factor);
   const float half_trust = kTrustAtMedian * median;
+  const float together_mm = correlation_mm(silhouette, options);
   boundary.observations.clear();
   boundary.px_per_mm = scales.px_per_mm;
-  boundary.view_weight =
-      static_cast<double>(options.points_per_view) / std::max<std::size_t>(1, silhouette.size());
   for (std::size_t k = 0; k < silhouette.size(); ++k) {
     const float strength = edges[k].strength;
     if (strength <= 0.0F || strength < kEdgeOverNoise * 0.5F * image.noise) continue;
     BoundaryObservation observation;
     observation.point = silhouette[k];
     const float trust = strength * strength / (strength * strength + half_trust * half_trust);
-    observation.weight = trust * edges[k].own;
+    const float share = std::min(1.0F, silhouette[k].rim_mm / together_mm);  // edges count once
+    observation.weight = trust * edges[k].own * share;
     // Against the image's own noise, not the median edge: states are compared by it.
     const float over = strength / (kSalientOverNoise * image.noise + 1e-12F);
-    observation.salience = over / (1.0F + over) * edges[k].own;
+    observation.salience = over / (1.0F + over) * edges[k].own * share;
     const float shift = factor * (edges[k].offset_px + trust * static_cast<float>(bias));
     for (int a = 0; a < 2; ++a) {
       observation.found_px[a] = silhouette[k].px[a] + shift * silhouette[k].normal[a];

@@ -9,6 +9,9 @@
 namespace osteoform {
 namespace {
 
+/// Mean chord of an equilateral triangle of edge 1: pi area / perimeter (Cauchy and Crofton).
+constexpr float kChordOverEdge = 0.4534F;
+
 /// facing = n . (A x + a): the ray of either geometry is affine in the point.
 OSTEOFORM_CLONES void face_source(
     const float* x, const float* n, int num_points, const float A[9], const float a[3], float* g) {
@@ -64,7 +67,11 @@ bool place_in_image(const V& view,
 void thin_out(int max_points, std::vector<SilhouettePoint>& points) {
   const auto limit = static_cast<std::size_t>(max_points);
   if (points.size() <= limit) return;
-  for (std::size_t k = 0; k < limit; ++k) points[k] = points[k * points.size() / limit];
+  const float share = static_cast<float>(points.size()) / static_cast<float>(limit);
+  for (std::size_t k = 0; k < limit; ++k) {
+    points[k] = points[k * points.size() / limit];
+    points[k].rim_mm *= share;
+  }
   points.resize(limit);
 }
 
@@ -95,6 +102,8 @@ void extract_silhouette(const View& view,
 
   points.clear();
   const std::size_t num_taken = std::min(ids.size(), static_cast<std::size_t>(max_points));
+  const float chord = kChordOverEdge * static_cast<float>(ids.size()) /
+                      static_cast<float>(std::max<std::size_t>(1, num_taken));
   std::visit(
       [&](const auto& v) {
         for (std::size_t k = 0; k < num_taken; ++k) {
@@ -103,6 +112,7 @@ void extract_silhouette(const View& view,
           point.i = edges(e, 0);
           point.j = edges(e, 1);
           point.alpha = g[point.i] / (g[point.i] - g[point.j]);
+          point.rim_mm = chord * (vertices.row(point.i) - vertices.row(point.j)).norm();
           if (place_in_image(v, vertices, normals, point)) points.push_back(point);
         }
       },

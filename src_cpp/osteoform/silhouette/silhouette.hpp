@@ -16,6 +16,7 @@ struct SilhouettePoint {
   float alpha = 0.0F;
   float px[2] = {0.0F, 0.0F};      ///< in the image
   float normal[2] = {0.0F, 0.0F};  ///< outward unit normal of the rim in the image
+  float rim_mm = 0.0F;             ///< length of rim that it stands for, about
 };
 
 /// Buffers of extract_silhouette, kept between calls.

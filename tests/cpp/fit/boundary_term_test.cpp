@@ -36,7 +36,6 @@ void fill(const ShapeModel& model,
     ViewBoundary& boundary = term.boundaries[v];
     boundary.observations.clear();
     boundary.px_per_mm = 2.6;
-    boundary.view_weight = 1.3;
     for (std::size_t k = 0; k < points.size(); ++k) {
       const float offset = 3.0F * std::sin(0.7F * static_cast<float>(k));
       BoundaryObservation o{points[k], {0.0F, 0.0F}, 0.2F + 0.8F * static_cast<float>(k % 3) / 2};

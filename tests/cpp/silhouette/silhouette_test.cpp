@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <Eigen/LU>
+#include <numbers>
 
 #include "osteoform/features/ellipse.hpp"
 #include "osteoform/silhouette/coverage.hpp"
@@ -71,6 +72,29 @@ TEST(Silhouette, TakesAnEvenSelection) {
   extract_silhouette(
       test::two_views()[0], sphere.vertices, sphere.normals, sphere.edges, 40, workspace, points);
   EXPECT_EQ(points.size(), 40U);
+}
+
+TEST(Silhouette, KnowsTheLengthOfRimThatEachPointStandsFor) {
+  const Sphere sphere(24.0);
+  SilhouetteWorkspace workspace;
+  std::vector<SilhouettePoint> points;
+  for (const int max_points : {10000, 40}) {
+    extract_silhouette(test::two_views()[0],
+                       sphere.vertices,
+                       sphere.normals,
+                       sphere.edges,
+                       max_points,
+                       workspace,
+                       points);
+    double rim_mm = 0.0;
+    for (const SilhouettePoint& point : points) rim_mm += point.rim_mm;
+    const double circumference_mm = 2.0 * std::numbers::pi * 24.0;
+    EXPECT_NEAR(rim_mm, circumference_mm, 0.15 * circumference_mm) << max_points;
+    thin_out(20, points);
+    double thinned_mm = 0.0;
+    for (const SilhouettePoint& point : points) thinned_mm += point.rim_mm;
+    EXPECT_NEAR(thinned_mm, rim_mm, 0.15 * rim_mm) << max_points;
+  }
 }
 
 TEST(Coverage, KeepsTheRimOfAShadowAndDropsWhatLiesWithin) {

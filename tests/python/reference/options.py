@@ -16,6 +16,7 @@ class Options:
     coarse_smoothing_mm: float = 0.9
     image_blur_mm: float = 0.25
     boundary_sigma_mm: float = 1.0
+    boundary_correlation_mm: float = 6.0
     points_per_view: int = 192
     feature_sigma_mm: float = 1.0
     slack_cost: float = 9.0
@@ -41,5 +42,6 @@ STEP_PX = 0.5
 ROOT_EDGE_BIAS = 0.765
 CAP_OVER_MEDIAN = 2.0
 TRUST_AT_MEDIAN = 0.3
+LEAST_INDEPENDENT = 60.0
 EDGE_OVER_NOISE = 3.0
 REPORT_WINDOW_MM = 5.0

@@ -112,12 +112,13 @@ def search_view(
     trust = s2 / (s2 + (fixed.TRUST_AT_MEDIAN * median) ** 2)
     shift = image.patch.factor * (offset[keep] + trust * bias)
     edges, alpha = rim.edges[keep], rim.alpha[keep]
+    together_mm = min(options.boundary_correlation_mm, rim.rim_mm.sum() / fixed.LEAST_INDEPENDENT)
     seen = BoundaryObservations(
         mean=between(model.mean, edges, alpha),
         modes=_between_modes(model.vertex_modes, edges, alpha),
         found_px=rim.px[keep] + shift[:, None] * rim.normal[keep],
         normal=rim.normal[keep],
-        weight=trust * (options.points_per_view / max(1, len(rim))),
+        weight=trust * np.minimum(1.0, rim.rim_mm[keep] / together_mm),
         px_per_mm=scales.px_per_mm,
     )
     return seen, fixed.CAP_OVER_MEDIAN * median

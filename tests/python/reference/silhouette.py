@@ -13,15 +13,21 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
 
+CHORD_OVER_EDGE = np.pi * np.sqrt(3.0) / 12.0  # mean chord of an equilateral triangle of edge 1
+
 
 @dataclass(frozen=True)
 class Silhouette:
-    """n points at (1 - alpha) x_i + alpha x_j, with pixel and outward unit normal in the image."""
+    """n points at (1 - alpha) x_i + alpha x_j, with pixel and outward unit normal in the image.
+
+    rim_mm is about the length of rim that each stands for.
+    """
 
     edges: I32
     alpha: F64
     px: F64
     normal: F64
+    rim_mm: F64
 
     def __len__(self) -> int:
         return len(self.alpha)
@@ -58,7 +64,10 @@ def extract_silhouette(
     length = np.linalg.norm(direction, axis=1)
     good = view.sees(x) & (length > 0.0)
     px = view.project(x)[good]
-    return Silhouette(taken[good], alpha[good], px, direction[good] / length[good, None])
+    normal = direction[good] / length[good, None]
+    edge_mm = np.linalg.norm(vertices[taken[good, 0]] - vertices[taken[good, 1]], axis=1)
+    rim_mm = CHORD_OVER_EDGE * len(turning) / max(num_taken, 1) * edge_mm
+    return Silhouette(taken[good], alpha[good], px, normal, rim_mm)
 
 
 def between(values: NDArray[np.floating], edges: I32, alpha: F64) -> F64:

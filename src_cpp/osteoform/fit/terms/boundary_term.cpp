@@ -129,7 +129,7 @@ void BoundaryTerm::linearize_block(const FitState<double>& state,
                                         Eigen::Vector2d(o.point.normal[0], o.point.normal[1]),
                                         gradient);
           gradient *= whiten;
-          const double trust = o.weight * boundary.view_weight;
+          const double trust = o.weight;
           weights[q - block.first] = static_cast<float>(trust * loss.weight(r * r));
           block.cost += trust * loss.rho(r * r);
 
@@ -232,7 +232,7 @@ double BoundaryTerm::cost_of_block(const FitState<double>& state,
                                         x,
                                         Eigen::Vector2d(o.found_px[0], o.found_px[1]),
                                         Eigen::Vector2d(o.point.normal[0], o.point.normal[1]));
-          cost += o.weight * boundary.view_weight * loss.rho(r * r);
+          cost += o.weight * loss.rho(r * r);
         }
       },
       view);

@@ -22,8 +22,8 @@ inline constexpr int kBlockSize = 64;
 struct BoundaryObservation {
   SilhouettePoint point;
   float found_px[2] = {0.0F, 0.0F};
-  float weight = 0.0F;    ///< trust in the edge, 0 to 1
-  float salience = 0.0F;  ///< how far the edge stands out of the image, 0 to 1
+  float weight = 0.0F;    ///< trust in the edge, times the share below
+  float salience = 0.0F;  ///< how far the edge stands out of the image, times the share below
 };
 
 /// What one view's silhouette found, held fixed while the solver moves.
@@ -31,7 +31,6 @@ struct alignas(kCacheLine) ViewBoundary {
   std::vector<BoundaryObservation> observations;
   double px_per_mm = 1.0;      ///< at the bone: residuals are whitened in mm
   std::vector<float> scratch;  ///< of the search
-  double view_weight = 1.0;    ///< makes the view weigh the same whatever the density of the mesh
 };
 
 /// Pulls the silhouette towards the X-ray boundary, in all views.
