@@ -8,7 +8,8 @@ implants, casts, feet and other legs. A bone counts where both views show 40 % o
 six of its feature points. It is detected once and aligned to its features alone, without its
 neighbours and without the image; then again with features taken away and with names exchanged.
 `pose_gap` says what counts as aligned. Some studies are reconstructed in full, also with two
-fifths of the features gone or three tenths of the names exchanged in every look at an image.
+fifths of the features gone or three tenths of the names exchanged in every look at an image; then
+what the images show of the bones that are told is compared too, and whether an unknown side is.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from osteoform._types import F64, Detector, Side
 from osteoform.train.legs import load_atlas
 from osteoform.train.studies import Study, sample_studies
 from pose_gap import LIMIT_DEG, LIMIT_MM, NEARLY_ROUND, Counterparts, PoseGap, counterparts_in
+from shown import Shown
 
 Corruption = Callable[[Detection, float, Generator], Detection]
 Readings = Sequence[Mapping[str, Detection]]
@@ -53,16 +55,27 @@ SPOILT = (("removed", 0.4), ("misnamed", 0.3))  # what is reconstructed in full 
 MEASURES = ("shift_mm", "rotation_deg", "swing_deg", "twist_deg", "position_mm", "surface_mm")
 MIN_VERTICES = 0.4
 MIN_POINTS = 6
+GOOD_BOX = 0.85  # intersection over union
+SAME_DIRECTION_DEG = 22.5  # half of the way between AP and oblique
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A bone's pose in one study beside the truth; `doubted`: the answer says not to believe it."""
+    """A bone in one study beside the truth.
+
+    Attributes
+    ----------
+    doubted
+        The answer says not to believe it.
+    shown
+        Per view, of a bone that was reconstructed.
+    """
 
     study: int
     site: str
     gap: PoseGap
     doubted: bool
+    shown: tuple[Shown, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +121,18 @@ class Seen:
             counterparts=counterparts,
         )
 
-    def answer(self, bone: str, found: BoneReconstruction, *, doubted: bool) -> Answer:
+    def answer(
+        self,
+        bone: str,
+        found: BoneReconstruction,
+        *,
+        doubted: bool,
+        shown: tuple[Shown, ...] = (),
+    ) -> Answer:
         """Compare with the truth."""
         truth, seen = self.truth(bone)
         gap = PoseGap.of(bone, found.mesh, truth, axis=found.world_from_bone[:3, 2], seen=seen)
-        return Answer(study=self.index, site=self.study.site, gap=gap, doubted=doubted)
+        return Answer(study=self.index, site=self.study.site, gap=gap, doubted=doubted, shown=shown)
 
     def truth(self, bone: str) -> tuple[F64, NDArray[np.bool_]]:
         """Where the model's vertices (N, 3) truly are [mm], and which of them all views show."""
@@ -179,9 +199,22 @@ class Seen:
                 found[bone],
                 doubted=found[bone].status is FitStatus.NOT_FOUND
                 or found[bone].confidence < LIKELY,
+                shown=self._shown(bone, found[bone]),
             )
             for bone in self.bones
         ]
+
+    def _shown(self, bone: str, found: BoneReconstruction) -> tuple[Shown, ...]:
+        points, vertices = self.study.points[bone], self.study.vertices[bone]
+        model = osteoform.load_model(bone=bone)
+        return tuple(
+            Shown.of(found, model, view, points=points, in_view=in_view, vertices=vertices)
+            for view, in_view in zip(self.study.views, self.study.seen(points), strict=True)
+        )
+
+    def tells_the_side(self, detector: Detector) -> bool:
+        """Whether a leg whose side is not told is reconstructed as the right one that it is."""
+        return osteoform.reconstruct(self.study.views, side=None, detector=detector).side == "right"
 
 
 def _of_bone(readings: Readings, bone: str, seen: Seen) -> Readings:
@@ -229,6 +262,22 @@ def _summary(answers: Sequence[Answer]) -> dict[str, Any]:
         "far_and_doubted": _share(sum(a.doubted for a in far), len(far)),
         "aligned_but_doubted": _share(sum(a.doubted for a in right), len(right)),
         **medians,
+        **_shown_summary([a for a in answers if a.shown and not a.doubted]),
+    }
+
+
+def _shown_summary(told: Sequence[Answer]) -> dict[str, Any]:
+    """What the images show of bones that are told without doubt."""
+    if not told:
+        return {}
+    shown = [shown for answer in told for shown in answer.shown]
+    boxes = [s.box_iou >= GOOD_BOX for s in shown]
+    seen_from = [a.gap.turn_deg < SAME_DIRECTION_DEG for a in told]
+    return {
+        "median_points_px": float(np.median(np.concatenate([s.points_px for s in shown]))),
+        "median_box_iou": float(np.median([s.box_iou for s in shown])),
+        "good_boxes": _share(sum(boxes), len(boxes)),
+        "right_direction": _share(sum(seen_from), len(seen_from)),
     }
 
 
@@ -237,26 +286,34 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def run(
-    data: Path, detector: OnnxDetector, *, num: int, seed: int, num_full: int
+    data: Path, detector: OnnxDetector, *, num: int, seed: int, num_full: int, num_sides: int
 ) -> dict[str, Any]:
     """All studies: starts from features as detected and corrupted, and the first in full."""
     keys = [(name, share) for name, (_, shares) in CORRUPTIONS.items() for share in shares]
     starts: dict[tuple[str, float], list[Answer]] = {key: [] for key in (AS_DETECTED, *keys)}
     full: dict[tuple[str, float], list[Answer]] = {key: [] for key in (AS_DETECTED, *SPOILT)}
+    sides: list[bool] = []
     for seen in _read(data, detector, num, seed):
         for (name, share), answers in starts.items():
             answers += seen.starts(detector, CORRUPTIONS[name][0], share)
         for (name, share), answers in full.items() if seen.index < num_full else ():
             answers += seen.reconstruct(detector, CORRUPTIONS[name][0], share)
+        if seen.index < num_sides and seen.bones:
+            sides.append(seen.tells_the_side(detector))
     return {
         "limits": {"shift_mm": LIMIT_MM, "rotation_deg": LIMIT_DEG, "swing_only": NEARLY_ROUND},
         "starts": summarise(starts[AS_DETECTED]),
         "corrupted": _rows(starts, keys),
         "reconstructed": summarise(full[AS_DETECTED]),
         "reconstructed_corrupted": _rows(full, SPOILT),
-        "wrong_starts": [asdict(a) for a in starts[AS_DETECTED] if not a.gap.aligned],
-        "wrong_reconstructions": [asdict(a) for a in full[AS_DETECTED] if not a.gap.aligned],
+        "right_side": {"studies": len(sides), "share": _share(sum(sides), len(sides))},
+        "wrong_starts": [_plain(a) for a in starts[AS_DETECTED] if not a.gap.aligned],
+        "wrong_reconstructions": [_plain(a) for a in full[AS_DETECTED] if not a.gap.aligned],
     }
+
+
+def _plain(answer: Answer) -> dict[str, Any]:
+    return {k: v for k, v in asdict(answer).items() if k != "shown"}
 
 
 def _rows(
@@ -316,6 +373,7 @@ def main() -> None:
     parser.add_argument("--detector", type=Path, help="ONNX file; default: the shipped one")
     parser.add_argument("--num", type=int, default=500, help="studies")
     parser.add_argument("--full", type=int, default=60, help="studies reconstructed in full")
+    parser.add_argument("--sides", type=int, default=0, help="studies asked for their side too")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--plot", type=Path)
@@ -327,6 +385,7 @@ def main() -> None:
         num=arguments.num,
         seed=arguments.seed,
         num_full=arguments.full,
+        num_sides=arguments.sides,
     )
     about = {"machine": describe_machine(), "studies": arguments.num, "seed": arguments.seed}
     about["detector"] = arguments.detector.name if arguments.detector else "shipped"

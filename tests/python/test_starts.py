@@ -9,11 +9,13 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from corrupt import misnamed, without
-from osteoform import Detection, Mesh, load_model
-from osteoform._core import closest_points
+from osteoform import Detection, Mesh, XrayView, load_model
+from osteoform._core import ConeView, closest_points
+from osteoform._leg import points_of
 from osteoform._rotation import rotation
 from osteoform.modeling.procrustes import rigid_transform
 from pose_gap import Counterparts, PoseGap
+from shown import Shown
 
 AXIS = np.array([0.0, 0.0, 1.0])
 
@@ -143,3 +145,55 @@ def test_counterparts_lie_where_the_model_s_vertices_do():
     mesh = Mesh(vertices=moved[order].astype(np.float32), faces=place[model.faces].astype(np.int32))
     found = Counterparts.of(model, mesh).on(moved[order])
     assert np.linalg.norm(found - moved, axis=1).mean() < 1.0
+
+
+class PlacedBone:
+    """What a comparison asks of a result: the mean bone moved by a shift [mm]."""
+
+    side = "right"
+
+    def __init__(self, shift_mm: np.ndarray) -> None:
+        model = load_model(bone="patella")
+        self.b = np.zeros(model.num_modes)
+        self.world_from_bone = np.eye(4)
+        self.world_from_bone[:3, 3] = shift_mm
+        vertices = model.mean + shift_mm.astype(np.float32)
+        self.mesh = Mesh(vertices=vertices, faces=model.faces)
+
+
+@pytest.mark.parametrize("enlarged", [1, 2])
+def test_points_count_in_pixels_of_an_image_of_512_and_boxes_by_their_overlap(enlarged):
+    """10 mm aside, where such an image has 2 pixels per millimetre."""
+    model = load_model(bone="patella")
+    rows, columns = 300 * enlarged, 512 * enlarged
+    focal = 1000.0 * enlarged
+    K = np.array([[focal, 0.0, columns / 2], [0.0, focal, rows / 2], [0.0, 0.0, 1.0]])
+    half_a_metre_away = np.eye(4)
+    half_a_metre_away[2, 3] = 500.0
+    view = XrayView(
+        name="ap",
+        pixels=np.zeros((rows, columns), np.float32),
+        geometry=ConeView(K=K, view_from_world=half_a_metre_away),
+        polarity="dark_is_dense",
+    )
+    points = np.stack(list(points_of(model, np.zeros(model.num_modes)).values()))
+    in_view = np.ones(len(points), np.bool_)
+    in_view[0] = False
+
+    def shown(shift_mm: float) -> Shown:
+        return Shown.of(
+            PlacedBone(np.array([shift_mm, 0.0, 0.0])),
+            model,
+            view,
+            points=points,
+            in_view=in_view,
+            vertices=model.mean.astype(np.float64),
+        )
+
+    there, aside = shown(0.0), shown(10.0)
+    assert len(there.points_px) == len(points) - 1
+    np.testing.assert_allclose(there.points_px, 0.0, atol=1e-6)
+    assert there.box_iou == pytest.approx(1.0, abs=1e-6)
+    np.testing.assert_allclose(aside.points_px, 20.0, rtol=0.1)
+    width = np.ptp(model.mean[:, 0])
+    assert aside.box_iou == pytest.approx((width - 10.0) / (width + 10.0), abs=0.03)
