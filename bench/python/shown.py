@@ -56,7 +56,7 @@ def _box(view: XrayView, vertices: F64) -> F64:
     """(2, 2): least and greatest u, v of points (N, 3) in the image."""
     at = view.geometry.project(vertices)
     rows, columns = view.pixels.shape
-    return np.clip([at.min(axis=0), at.max(axis=0)], 0.0, [columns, rows])
+    return np.asarray(np.clip([at.min(axis=0), at.max(axis=0)], 0.0, [columns, rows]))
 
 
 def _overlap(a: F64, b: F64) -> float:
