@@ -52,11 +52,24 @@ class ConeView:
     """
     Cone-beam X-ray geometry: point source, flat detector.
     """
+    def __getstate__(
+        self,
+    ) -> tuple[
+        typing.Annotated[numpy.typing.NDArray[numpy.float64], "[3, 3]"],
+        typing.Annotated[numpy.typing.NDArray[numpy.float64], "[4, 4]"],
+    ]: ...
     def __init__(
         self,
         *,
         K: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[3, 3]"],
         view_from_world: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[4, 4]"],
+    ) -> None: ...
+    def __setstate__(
+        self,
+        arg0: tuple[
+            typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[3, 3]"],
+            typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[4, 4]"],
+        ],
     ) -> None: ...
     def project(
         self, points: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 3]"]
@@ -90,6 +103,11 @@ class SlotView:
     """
     Slot-scanner X-ray geometry (EOS-like pushbroom).
     """
+    def __getstate__(
+        self,
+    ) -> tuple[
+        float, float, float, float, typing.Annotated[numpy.typing.NDArray[numpy.float64], "[4, 4]"]
+    ]: ...
     def __init__(
         self,
         *,
@@ -98,6 +116,16 @@ class SlotView:
         row_pitch_mm: typing.SupportsFloat | typing.SupportsIndex,
         first_row_mm: typing.SupportsFloat | typing.SupportsIndex,
         view_from_world: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[4, 4]"],
+    ) -> None: ...
+    def __setstate__(
+        self,
+        arg0: tuple[
+            typing.SupportsFloat | typing.SupportsIndex,
+            typing.SupportsFloat | typing.SupportsIndex,
+            typing.SupportsFloat | typing.SupportsIndex,
+            typing.SupportsFloat | typing.SupportsIndex,
+            typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[4, 4]"],
+        ],
     ) -> None: ...
     def project(
         self, points: typing.Annotated[numpy.typing.ArrayLike, numpy.float64, "[m, 3]"]

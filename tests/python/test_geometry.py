@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -104,3 +107,15 @@ def test_wrong_numbers_are_refused() -> None:
         standard_views("fan")
     with pytest.raises(InputError, match="names"):
         standard_views(names=("ap", "oblique"))
+
+
+@pytest.mark.parametrize("make", [c_arm, slot_scanner])
+@pytest.mark.parametrize("through", [copy.deepcopy, lambda view: pickle.loads(pickle.dumps(view))])
+def test_a_geometry_survives_a_copy_and_a_pickle(make, through) -> None:
+    """As when views go to another process."""
+    view = make(33.0, **MACHINE)
+    points = np.random.default_rng(0).normal(0.0, 50.0, (20, 3))
+    again = through(view)
+    assert type(again) is type(view)
+    np.testing.assert_array_equal(again.view_from_world, view.view_from_world)
+    np.testing.assert_array_equal(again.project(points), view.project(points))

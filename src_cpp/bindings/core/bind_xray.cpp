@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <tuple>
+
 #include "convert.hpp"
 
 namespace osteoform {
@@ -30,6 +32,17 @@ SlotView<double> make_slot_view(double focal_px,
           principal_u_px,
           row_pitch_mm,
           first_row_mm};
+}
+
+// What pickles hold: the arguments of the constructors.
+using ConeState = std::tuple<Eigen::Matrix3d, Eigen::Matrix4d>;
+using SlotState = std::tuple<double, double, double, double, Eigen::Matrix4d>;
+
+Eigen::Matrix3d intrinsics(const ConeView<double>& view) {
+  Eigen::Matrix3d K = Eigen::Matrix3d::Identity();
+  K.diagonal().head<2>() = view.focal_px;
+  K.col(2).head<2>() = view.principal_px;
+  return K;
 }
 
 template <typename V>
@@ -75,7 +88,12 @@ void bind_xray(py::module_& m) {
   cone.def(py::init(&make_cone_view), py::kw_only(), "K"_a, "view_from_world"_a)
       .def_property_readonly("focal_px", [](const ConeView<double>& v) { return v.focal_px; })
       .def_property_readonly("principal_px",
-                             [](const ConeView<double>& v) { return v.principal_px; });
+                             [](const ConeView<double>& v) { return v.principal_px; })
+      .def(py::pickle(
+          [](const ConeView<double>& v) -> ConeState {
+            return {intrinsics(v), matrix_from_rigid(v.view_from_world)};
+          },
+          [](const ConeState& state) { return std::apply(make_cone_view, state); }));
   bind_geometry(cone);
 
   py::class_<SlotView<double>> slot(
@@ -90,7 +108,16 @@ void bind_xray(py::module_& m) {
       .def_readonly("focal_px", &SlotView<double>::focal_px)
       .def_readonly("principal_u_px", &SlotView<double>::principal_u_px)
       .def_readonly("row_pitch_mm", &SlotView<double>::row_pitch_mm)
-      .def_readonly("first_row_mm", &SlotView<double>::first_row_mm);
+      .def_readonly("first_row_mm", &SlotView<double>::first_row_mm)
+      .def(py::pickle(
+          [](const SlotView<double>& v) -> SlotState {
+            return {v.focal_px,
+                    v.principal_u_px,
+                    v.row_pitch_mm,
+                    v.first_row_mm,
+                    matrix_from_rigid(v.view_from_world)};
+          },
+          [](const SlotState& state) { return std::apply(make_slot_view, state); }));
   bind_geometry(slot);
 }
 
