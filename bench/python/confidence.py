@@ -68,7 +68,9 @@ def cases(
         yield from _fitted("any", study, detector, counterparts)
     for index in range(repeats * len(people)):
         for bone in BONES:
-            study = _planned(atlas, bone, index % len(people), (seed, index, BONES.index(bone)))
+            study = planned_study(
+                atlas, bone, index % len(people), (seed, index, BONES.index(bone))
+            )
             yield from _fitted("planned", study, detector, counterparts)
 
 
@@ -101,7 +103,7 @@ def _right(seen: Seen, bone: str, fit: BoneReconstruction) -> bool:
     return shown_gap_mm(fit.mesh, truth, seen.study.views, visible) <= LIMIT_MM
 
 
-def _planned(atlas: LegAtlas, bone: str, person: int, seed: tuple[int, ...]) -> Study:
+def planned_study(atlas: LegAtlas, bone: str, person: int, seed: tuple[int, ...]) -> Study:
     """A whole bone of a person from the front and the side, with mean bones around it."""
     rng = np.random.default_rng(seed)
     vertices = atlas.vertices[bone][person].astype(np.float32)
