@@ -112,6 +112,12 @@ def points_in_world(model: ShapeModel, side: Side, b: F64, world_from_bone: F64)
     return {n: turn @ (p * mirror) + shift for n, p in points_of(model, every).items()}
 
 
+def has_frame(model: ShapeModel) -> bool:
+    """Whether a model has the points that make an anatomical frame; without, nothing joints it."""
+    middle, end, across = _FRAMES[model.bone]
+    return {*middle, end, *(across or ())} <= set(model.point_names)
+
+
 def anatomical_frame(bone: str, points: Mapping[str, F64]) -> F64:
     """(4, 4) [mm] of a right bone from its feature points (3,) by name.
 

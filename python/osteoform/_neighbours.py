@@ -17,6 +17,7 @@ from osteoform._core import FitStatus
 from osteoform._leg import (
     Joint,
     anatomical_frame,
+    has_frame,
     joints,
     mirrored_pose,
     parent_from_child,
@@ -127,7 +128,7 @@ def misplaced_bones(
     there = {
         bone: _placed(result, models[bone], side, views)
         for bone, result in found.items()
-        if result.status is not FitStatus.NOT_FOUND
+        if result.status is not FitStatus.NOT_FOUND and has_frame(models[bone])
     }
     fits = {
         (joint.parent, bone): _plausible(joint, there[joint.parent], there[bone])
@@ -161,8 +162,12 @@ def expected_bones(
     """
     model = models[bone]
     lost = (bone, *lost_bones(found, models, side=side, views=views))
-    usable = {n: _placed(f, models[n], side, views) for n, f in found.items() if n not in lost}
-    for joint in joints().values():
+    usable = {
+        name: _placed(result, models[name], side, views)
+        for name, result in found.items()
+        if name not in lost and has_frame(models[name])
+    }
+    for joint in joints().values() if has_frame(model) else ():
         other = {joint.bone: joint.parent, joint.parent: joint.bone}.get(bone)
         if other is None or other not in usable:
             continue

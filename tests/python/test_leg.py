@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import osteoform
+from implant_pose import zero_mode_model_of
 from osteoform._confidence import Evidence, probability_right
 from osteoform._core import FitStatus
 from osteoform._fit_bones import BoneFitter
@@ -29,6 +30,7 @@ from osteoform._result import BoneReconstruction
 from osteoform._rotation import rotation
 from osteoform._second_look import _as_told
 from osteoform._shape_model import ShapeModel
+from osteoform._trial import simulate_trial
 from osteoform._types import BONES, F64, Detection, Mesh, Side, XrayView
 from osteoform.demo import demonstrate
 
@@ -268,3 +270,28 @@ def test_a_whole_leg_comes_back(models: dict[str, ShapeModel]) -> None:
         result = shown.reconstruction.bones[bone]
         assert result.status is not FitStatus.NOT_FOUND, bone
         assert truth.error.mean_mm < 2.5, bone
+
+
+def test_a_rigid_shape_without_features_is_fitted_from_a_start_beside_bones_that_have_them():
+    """As an implant is: nothing says how it is jointed, and it has no feature point to meet."""
+    patella = osteoform.load_model(bone="patella")
+    rigid = zero_mode_model_of(patella.mean, patella.faces, bone="patella")
+    trial = simulate_trial(
+        Mesh(vertices=patella.mean, faces=patella.faces), np.random.default_rng(3)
+    )
+    unseen = Detection.empty("femur", len(osteoform.load_model(bone="femur").point_names))
+    start = trial.world_from_bone.copy()
+    start[:3, 3] += [1.0, -1.0, 1.0]
+    found = osteoform.reconstruct(
+        trial.views,
+        side="right",
+        bones=("femur", "patella"),
+        models={"patella": rigid},
+        features={"femur": [unseen] * 2},
+        starts={"patella": start},
+    ).bones
+    assert found["femur"].status is FitStatus.NOT_FOUND
+    fitted = found["patella"]
+    assert fitted.status is not FitStatus.NOT_FOUND
+    assert np.linalg.norm(fitted.world_from_bone[:3, 3] - trial.world_from_bone[:3, 3]) < 0.5
+    assert fitted.evidence.features == 1.0
