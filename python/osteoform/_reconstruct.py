@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 import numpy as np
@@ -17,7 +17,7 @@ from osteoform._core import FitOptions, InputError
 from osteoform._fit_bones import POLARITIES, BoneFitter
 from osteoform._models import load_model
 from osteoform._readings import BoneReader
-from osteoform._result import Reconstruction
+from osteoform._result import BoneReconstruction, Reconstruction
 from osteoform._second_look import look_again
 from osteoform._shape_model import ShapeModel
 from osteoform._types import BONES, F64, Detection, Detector, Side, XrayView
@@ -45,7 +45,8 @@ def reconstruct(
     views
         One, two or more images with their geometry in one world [mm].
     side
-        Which leg: "left" or "right"; None: both are tried, and the one that fits better is taken.
+        Which leg: "left" or "right"; None: both are tried, and the one that explains more of what
+        is detected is taken.
         Two views tell them apart; one view alone fits both, seen from opposite sides.
     bones
         Out of femur, tibia, fibula, patella.
@@ -85,68 +86,90 @@ def reconstruct(
 
     With one cone view, size and depth are one unknown: only the shape's prior separates them.
     """
-    if side is None:
-        either = [
-            reconstruct(
-                views,
-                side=tried,
-                bones=bones,
-                models=models,
-                detector=detector,
-                features=features,
-                by_hand=by_hand,
-                starts=starts,
-                options=options,
-            )
-            for tried in get_args(Side)
-        ]
-        return max(either, key=lambda found: found.confidence)
     clock = _Clock()
-    _check_names(side, bones)
+    sides = get_args(Side) if side is None else (side,)
+    _check_names(sides, bones)
     shapes = {bone: _model_of(bone, models) for bone in bones}
     checked = _check_views(views)
     clock.lap("check")
 
     _check_by_hand(by_hand or {}, checked, shapes, features or {})
-    reader = BoneReader(
-        side=side,
-        models=shapes,
-        detector=detector or _shipped_detector,
-        by_hand=by_hand or {},
-    )
     given = _given_detections(len(checked), shapes, detector, features or {}, starts or {})
-    checked, seen = reader.see(checked, given)
-    reader = reader.corrected(checked, seen)
+    placed = {bone: _start_of(bone, starts) for bone in bones}
+    tried = []
+    for each in sides:
+        reader = BoneReader(
+            side=each,
+            models=shapes,
+            detector=detector or _shipped_detector,
+            by_hand=by_hand or {},
+        )
+        tried.append(_fit_each_bone(reader, checked, given, placed, options, clock))
+    fits = max(tried, key=lambda fits: fits.explained)
+
+    fixed = {*(features or {}), *fits.reader.fixed(fits.fitter.views), *(starts or {})}
+    found = look_again(fits.found, fits.fitter, fits.reader, given=fixed)
+    clock.lap("neighbours")
+    clock.add(fits.fitter.timings_ms)
+    return Reconstruction(side=fits.fitter.side, bones=found, timings_ms=clock.finish())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fits:
+    """Every bone fitted by itself as of a leg of one side, and what a second look needs."""
+
+    found: Mapping[str, BoneReconstruction] = field(repr=False)
+    fitter: BoneFitter = field(repr=False)
+    reader: BoneReader = field(repr=False)
+
+    @property
+    def explained(self) -> float:
+        """How much of what was detected these bones explain, each as far as it is likely right.
+
+        On the wrong side small bones fit about as well, but few features do.
+        """
+        return sum(
+            bone.confidence * (1.0 + bone.match_quality * bone.num_matched)
+            for bone in self.found.values()
+        )
+
+
+def _fit_each_bone(
+    reader: BoneReader,
+    views: list[XrayView],
+    given: Mapping[str, Sequence[Detection]],
+    placed: Mapping[str, F64 | None],
+    options: FitOptions | None,
+    clock: _Clock,
+) -> _Fits:
+    """Detect, align and fit; `placed` has the pose that a bone starts from, if one was given."""
+    views, seen = reader.see(views, given)
+    reader = reader.corrected(views, seen)
     readings = {
         bone: [
             reader.with_hand(bone, view, found)
-            for view, found in zip(checked, seen[bone], strict=True)
+            for view, found in zip(views, seen[bone], strict=True)
         ]
-        for bone in bones
+        for bone in placed
     }
     clock.lap("detect")
 
     fitter = BoneFitter(
-        side=side, models=shapes, views=checked, options=options or _default_options()
+        side=reader.side, models=reader.models, views=views, options=options or _default_options()
     )
     look = CloserLook(
-        side=side,
+        side=reader.side,
         detector=reader.detector,
-        views=checked,
-        asked=[reader.untouched(view, given) for view in checked],
+        views=views,
+        asked=[reader.untouched(view, given) for view in views],
     )
-    wanted = {bone: (readings[bone], _start_of(bone, starts)) for bone in bones}
+    wanted = {bone: (readings[bone], start) for bone, start in placed.items()}
     aligned = align_closely(wanted, fitter, look)
     clock.lap("align")
 
     found = fitter.fit_all(aligned)
     clock.lap("fit")
-
-    fixed = {*(features or {}), *reader.fixed(checked), *(starts or {})}
-    found = look_again(found, fitter, reader, given=fixed)
-    clock.lap("neighbours")
-    clock.add(fitter.timings_ms)
-    return Reconstruction(side=side, bones=found, timings_ms=clock.finish())
+    return _Fits(found=found, fitter=fitter, reader=reader)
 
 
 def _default_options() -> FitOptions:
@@ -155,7 +178,7 @@ def _default_options() -> FitOptions:
 
 
 class _Clock:
-    """Wall-clock time per stage [ms]."""
+    """Wall-clock time per stage [ms], summed over the sides that are tried."""
 
     def __init__(self) -> None:
         self._start = self._last = time.perf_counter()
@@ -163,7 +186,7 @@ class _Clock:
 
     def lap(self, stage: str) -> None:
         now = time.perf_counter()
-        self._times[stage] = 1e3 * (now - self._last)
+        self._times[stage] = self._times.get(stage, 0.0) + 1e3 * (now - self._last)
         self._last = now
 
     def add(self, times_ms: Mapping[str, float]) -> None:
@@ -193,9 +216,10 @@ def _check_views(views: Sequence[XrayView]) -> list[XrayView]:
     return checked
 
 
-def _check_names(side: str, bones: Sequence[str]) -> None:
-    if side not in get_args(Side):
-        raise InputError(f"side must be 'left', 'right' or None, found {side!r}")
+def _check_names(sides: Sequence[str], bones: Sequence[str]) -> None:
+    for side in sides:
+        if side not in get_args(Side):
+            raise InputError(f"side must be 'left', 'right' or None, found {side!r}")
     if isinstance(bones, str) or not bones:
         raise InputError(f"bones must be a sequence of names, found {bones!r}")
     for bone in bones:

@@ -26,6 +26,7 @@ from osteoform._leg import (
     with_size,
 )
 from osteoform._neighbours import expected_bones, lost_bones, misplaced_bones
+from osteoform._reconstruct import _Fits
 from osteoform._result import BoneReconstruction
 from osteoform._rotation import rotation
 from osteoform._second_look import _as_told
@@ -295,3 +296,37 @@ def test_a_rigid_shape_without_features_is_fitted_from_a_start_beside_bones_that
     assert fitted.status is not FitStatus.NOT_FOUND
     assert np.linalg.norm(fitted.world_from_bone[:3, 3] - trial.world_from_bone[:3, 3]) < 0.5
     assert fitted.evidence.features == 1.0
+
+
+@pytest.fixture(scope="module")
+def left_leg(models) -> list[XrayView]:
+    return list(demonstrate(models, side="left", seed=0).views)
+
+
+def test_the_side_of_a_leg_is_found_out(left_leg):
+    known = osteoform.reconstruct(left_leg, side="left")
+    asked = osteoform.reconstruct(left_leg, side=None)
+    assert asked.side == "left"
+    for bone, found in known.bones.items():
+        np.testing.assert_array_equal(asked.bones[bone].mesh.vertices, found.mesh.vertices)
+        assert asked.bones[bone].confidence == found.confidence
+    assert asked.timings_ms["fit"] > 0.0
+
+
+def test_the_side_is_the_one_whose_bones_explain_more_of_what_is_detected():
+    """Small bones that look alike on either side do not outvote a large one that does not."""
+
+    def fits(*bones: tuple[float, float]) -> _Fits:
+        found = {
+            str(k): SimpleNamespace(confidence=confidence, match_quality=0.9, num_matched=matched)
+            for k, (confidence, matched) in enumerate(bones)
+        }
+        return _Fits(found=cast("dict[str, BoneReconstruction]", found), fitter=None, reader=None)
+
+    right, wrong = (
+        fits((0.9, 35.0), (0.0, 5.0), (0.2, 5.0)),
+        fits((0.6, 30.0), (0.4, 6.0), (0.4, 5.0)),
+    )
+    assert right.explained > wrong.explained
+    without_features = fits((0.8, 0.0)), fits((0.7, 0.0))
+    assert without_features[0].explained > without_features[1].explained > 0.0
