@@ -103,7 +103,8 @@ void observe(const ViewScales& scales,
     BoundaryObservation observation;
     observation.point = silhouette[k];
     const float trust = strength * strength / (strength * strength + half_trust * half_trust);
-    const float share = std::min(1.0F, silhouette[k].rim_mm / together_mm);  // edges count once
+    // Edges that are off together count once, not each.
+    const float share = std::min(1.0F, silhouette[k].rim_mm / together_mm);
     observation.weight = trust * edges[k].own * share;
     // Against the image's own noise, not the median edge: states are compared by it.
     const float over = strength / (kSalientOverNoise * image.noise + 1e-12F);

@@ -22,8 +22,8 @@ inline constexpr int kBlockSize = 64;
 struct BoundaryObservation {
   SilhouettePoint point;
   float found_px[2] = {0.0F, 0.0F};
-  float weight = 0.0F;    ///< trust in the edge, times the share below
-  float salience = 0.0F;  ///< how far the edge stands out of the image, times the share below
+  float weight = 0.0F;    ///< trust in the edge, 0 to 1; less where neighbours repeat it
+  float salience = 0.0F;  ///< how far it stands out of the image, likewise
 };
 
 /// What one view's silhouette found, held fixed while the solver moves.
