@@ -11,9 +11,7 @@ within 5 mm and 5 degrees (`PoseGap`), and with one, that its image is within 5 
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -26,6 +24,7 @@ from scipy.optimize import minimize
 
 import osteoform
 from machine import describe_machine
+from options import legs_parser
 from osteoform import BoneReconstruction, FitOptions, FitStatus, Mesh
 from osteoform._confidence import SLOPES, Evidence, Table, probability_right, table_name
 from osteoform._detect import OnnxDetector
@@ -189,14 +188,10 @@ def write_table(tables: Mapping[str, dict[str, dict[str, float]]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    shared = os.environ.get("OSTEOFORM_DATA", "../shared/data")
-    parser.add_argument("--data", type=Path, default=Path(shared) / "bones" / "llp26")
+    parser = legs_parser(__doc__, seed=12)
     parser.add_argument("--num", type=int, default=300, help="studies of all kinds")
     parser.add_argument("--repeats", type=int, default=1, help="times each bone in planned views")
-    parser.add_argument("--seed", type=int, default=12)
     parser.add_argument("--write", action="store_true", help="put the coefficients in the package")
-    parser.add_argument("--json", type=Path, required=True)
     arguments = parser.parse_args()
     detector = OnnxDetector(None, num_threads=1)
 

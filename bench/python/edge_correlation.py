@@ -10,9 +10,7 @@ tells as much as one edge: `boundary_correlation_mm`.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +20,7 @@ import numpy as np
 
 import osteoform
 from machine import describe_machine
+from options import legs_parser
 from osteoform import BoneReconstruction, FitStatus, XrayView
 from osteoform._detect import OnnxDetector
 from osteoform._split import learned_from
@@ -29,7 +28,8 @@ from osteoform._types import BONES, F32, F64
 from osteoform.train.legs import load_atlas
 from osteoform.train.studies import sample_studies
 from pose_gap import counterparts_in
-from starts import Seen
+from shown import px_per_mm
+from starts import Seen, shows_enough
 
 REACH_MM = 20  # beyond, nothing is left but chance
 MOST_OFF_MM = 3.0  # edges farther off belong to something else
@@ -73,17 +73,16 @@ def rims_of(
 ) -> Iterator[tuple[F64, F64, F64]]:
     """Per view points and normals (n, 2) of the rims with an edge, and its offset [mm] (n,)."""
     for rim, edge, view in zip(found.rims, found.boundary_px, views, strict=True):
-        jacobian = view.geometry.project_jacobian(found.world_from_bone[:3, 3])
-        px_per_mm = float(np.linalg.svd(jacobian)[1].min())
+        scale = px_per_mm(view, found.world_from_bone[:3, 3])
         points, normals = rim[:, :2].astype(np.float64), rim[:, 2:].astype(np.float64)
-        offsets = _along(edge, points, normals) / px_per_mm
+        offsets = _along(edge, points, normals) / scale
         with np.errstate(invalid="ignore"):
             kept = np.flatnonzero(np.abs(offsets) < MOST_OFF_MM)
         if len(kept) > MOST_POINTS:
             kept = np.random.default_rng(0).permutation(kept)[:MOST_POINTS]
         if len(kept) < FEWEST_EDGES:
             continue
-        yield points[kept] / px_per_mm, normals[kept], offsets[kept]
+        yield points[kept] / scale, normals[kept], offsets[kept]
 
 
 def _along(edge: F32, points: F64, normals: F64) -> F64:
@@ -96,11 +95,12 @@ def run(data: Path, *, num: int, seed: int) -> dict[str, Any]:
     counterparts, detector = counterparts_in(atlas), OnnxDetector(None, num_threads=1)
     pairs = {bone: Pairs() for bone in BONES}
     for index, study in enumerate(sample_studies(atlas, num, seed)):
-        seen = Seen.of(index, study, detector, counterparts)
-        if not seen.bones:
+        bones = tuple(bone for bone in study.vertices if shows_enough(study, bone))
+        if not bones:
             continue
+        seen = Seen(index=index, study=study, bones=bones, readings=(), counterparts=counterparts)
         found = osteoform.reconstruct(study.views, side="right", detector=detector).bones
-        for bone in seen.bones:
+        for bone in bones:
             if found[bone].status is FitStatus.NOT_FOUND:
                 continue
             if seen.answer(bone, found[bone], doubted=False).gap.aligned:
@@ -110,12 +110,8 @@ def run(data: Path, *, num: int, seed: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    shared = os.environ.get("OSTEOFORM_DATA", "../shared/data")
-    parser.add_argument("--data", type=Path, default=Path(shared) / "bones" / "llp26")
+    parser = legs_parser(__doc__, seed=5)
     parser.add_argument("--num", type=int, default=100, help="studies")
-    parser.add_argument("--seed", type=int, default=5)
-    parser.add_argument("--json", type=Path, required=True)
     arguments = parser.parse_args()
     about = {"machine": describe_machine(), "studies": arguments.num, "seed": arguments.seed}
     values = about | {"bones": run(arguments.data, num=arguments.num, seed=arguments.seed)}

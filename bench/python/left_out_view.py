@@ -24,6 +24,7 @@ from osteoform import BoneReconstruction, FitStatus, XrayView
 from osteoform._core import silhouette
 from osteoform._types import F64
 from osteoform.io.study import read_study
+from shown import px_per_mm
 
 NUM_RIM_POINTS = 4000
 SCALES = (0.7, 1.4)  # of the distance from the source
@@ -55,14 +56,14 @@ def _compare(
     boundary = both.boundary_px[left_out]
     boundary = boundary[np.isfinite(boundary).all(axis=1)].astype(np.float64)
     middle = both.mesh.vertices.mean(axis=0).astype(np.float64)
-    px_per_mm = float(np.linalg.svd(view.project_jacobian(middle))[1].min())
+    scale_px = px_per_mm(views[left_out], middle)
     vertices = fit.mesh.vertices.astype(np.float64)
 
     def rms_mm(scale: float) -> float:
         moved = (source + scale * (vertices - source)).astype(np.float32)
         rims = silhouette(view, moved, fit.mesh.faces, max_points=NUM_RIM_POINTS)[2]
         gaps, _ = cKDTree(rims).query(boundary)
-        return float(np.sqrt(np.mean(gaps**2))) / px_per_mm
+        return float(np.sqrt(np.mean(gaps**2))) / scale_px
 
     coarse = min(np.linspace(*SCALES, 71), key=rms_mm)
     best = minimize_scalar(rms_mm, bounds=(coarse - 0.01, coarse + 0.01), method="bounded")

@@ -17,6 +17,7 @@ from osteoform.modeling.register import register_bone
 from osteoform.modeling.rigid_fit import align_surface, settle_points
 from osteoform.modeling.surface_fit import barycentric
 from osteoform.train.legs import LegAtlas
+from shown import px_per_mm
 
 LIMIT_MM = 5.0
 LIMIT_DEG = 5.0
@@ -160,7 +161,6 @@ def shown_gap_mm(
     vertices, wanted = found.vertices.astype(np.float64)[seen], truth[seen]
     middle, gaps = wanted.mean(axis=0), []
     for view in views:
-        px_per_mm = np.linalg.svd(view.geometry.project_jacobian(middle))[1].min()
         off = view.geometry.project(vertices) - view.geometry.project(wanted)
-        gaps.append(np.linalg.norm(off, axis=1).mean() / px_per_mm)
+        gaps.append(np.linalg.norm(off, axis=1).mean() / px_per_mm(view, middle))
     return float(max(gaps))

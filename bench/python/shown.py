@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoform import BoneReconstruction, ShapeModel, XrayView
-from osteoform._leg import points_in_world
+from osteoform._detections import box_iou
+from osteoform._leg import places_in_world
 from osteoform._types import F64
 
 LONGER_SIDE_PX = 512  # of the image in which pixels count, whatever its own size
@@ -41,26 +42,25 @@ class Shown:
         vertices: F64,
     ) -> Shown:
         """Compare with the true feature points (F, 3), of which some are in view, and vertices (N, 3)."""
-        own = points_in_world(model, found.side, found.b, found.world_from_bone)
-        at, wanted = (view.geometry.project(p) for p in (np.stack(list(own.values())), points))
+        own = places_in_world(model, found.side, found.b, found.world_from_bone)
+        gaps = view.geometry.project(own) - view.geometry.project(points)
         scale = LONGER_SIDE_PX / max(view.pixels.shape)
         return Shown(
-            points_px=scale * np.linalg.norm(at - wanted, axis=1)[in_view],
-            box_iou=_overlap(
+            points_px=scale * np.linalg.norm(gaps, axis=1)[in_view],
+            box_iou=box_iou(
                 _box(view, found.mesh.vertices.astype(np.float64)), _box(view, vertices)
             ),
         )
 
 
+def px_per_mm(view: XrayView, point: F64) -> float:
+    """Pixels per millimetre of a view at a world point (3,), in the direction that has fewest."""
+    return float(np.linalg.svd(view.geometry.project_jacobian(point))[1].min())
+
+
 def _box(view: XrayView, vertices: F64) -> F64:
-    """(2, 2): least and greatest u, v of points (N, 3) in the image."""
+    """(4,) u0, v0, u1, v1 of points (N, 3), as far as the image goes."""
     at = view.geometry.project(vertices)
     rows, columns = view.pixels.shape
-    return np.asarray(np.clip([at.min(axis=0), at.max(axis=0)], 0.0, [columns, rows]))
-
-
-def _overlap(a: F64, b: F64) -> float:
-    """Intersection over union of two boxes (2, 2)."""
-    sides = np.minimum(a[1], b[1]) - np.maximum(a[0], b[0])
-    both = float(np.prod(np.clip(sides, 0.0, None)))
-    return both / float(np.prod(a[1] - a[0]) + np.prod(b[1] - b[0]) - both)
+    corners = np.clip([at.min(axis=0), at.max(axis=0)], 0.0, [columns, rows])
+    return np.asarray(corners).ravel()

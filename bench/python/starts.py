@@ -14,11 +14,9 @@ what the images show of the bones that are told is compared too, and whether an 
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ from numpy.typing import NDArray
 import osteoform
 from corrupt import misnamed, without
 from machine import describe_machine
+from options import legs_parser
 from osteoform import BoneReconstruction, Detection, FitOptions, FitStatus, XrayView
 from osteoform._closer_look import CloserLook, align_closely
 from osteoform._confidence import LIKELY
@@ -121,18 +120,11 @@ class Seen:
             counterparts=counterparts,
         )
 
-    def answer(
-        self,
-        bone: str,
-        found: BoneReconstruction,
-        *,
-        doubted: bool,
-        shown: tuple[Shown, ...] = (),
-    ) -> Answer:
+    def answer(self, bone: str, found: BoneReconstruction, *, doubted: bool) -> Answer:
         """Compare with the truth."""
         truth, seen = self.truth(bone)
         gap = PoseGap.of(bone, found.mesh, truth, axis=found.world_from_bone[:3, 2], seen=seen)
-        return Answer(study=self.index, site=self.study.site, gap=gap, doubted=doubted, shown=shown)
+        return Answer(study=self.index, site=self.study.site, gap=gap, doubted=doubted)
 
     def truth(self, bone: str) -> tuple[F64, NDArray[np.bool_]]:
         """Where the model's vertices (N, 3) truly are [mm], and which of them all views show."""
@@ -193,16 +185,12 @@ class Seen:
         """All of it: fit every bone, look again where the neighbours say."""
         spoilt = self._corrupted(detector, change, share)
         found = osteoform.reconstruct(self.study.views, side="right", detector=spoilt).bones
-        return [
-            self.answer(
-                bone,
-                found[bone],
-                doubted=found[bone].status is FitStatus.NOT_FOUND
-                or found[bone].confidence < LIKELY,
-                shown=self._shown(bone, found[bone]),
-            )
-            for bone in self.bones
-        ]
+        return [self._reconstructed(bone, found[bone]) for bone in self.bones]
+
+    def _reconstructed(self, bone: str, found: BoneReconstruction) -> Answer:
+        doubted = found.status is FitStatus.NOT_FOUND or found.confidence < LIKELY
+        answer = self.answer(bone, found, doubted=doubted)
+        return replace(answer, shown=self._shown(bone, found))
 
     def _shown(self, bone: str, found: BoneReconstruction) -> tuple[Shown, ...]:
         points, vertices = self.study.points[bone], self.study.vertices[bone]
@@ -367,15 +355,11 @@ def _panel(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    shared = os.environ.get("OSTEOFORM_DATA", "../shared/data")
-    parser.add_argument("--data", type=Path, default=Path(shared) / "bones" / "llp26")
+    parser = legs_parser(__doc__, seed=0)
     parser.add_argument("--detector", type=Path, help="ONNX file; default: the shipped one")
     parser.add_argument("--num", type=int, default=500, help="studies")
     parser.add_argument("--full", type=int, default=60, help="studies reconstructed in full")
     parser.add_argument("--sides", type=int, default=0, help="studies asked for their side too")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--plot", type=Path)
     arguments = parser.parse_args()
     detector = OnnxDetector(arguments.detector, num_threads=1)

@@ -10,9 +10,7 @@ and 95 % of the errors are within 1.96 deviations.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ import numpy as np
 import osteoform
 from confidence import planned_study
 from machine import describe_machine
+from options import legs_parser
 from osteoform import FitStatus
 from osteoform._core import closest_points
 from osteoform._detect import OnnxDetector
@@ -76,12 +75,8 @@ def run(data: Path, *, repeats: int, seed: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    shared = os.environ.get("OSTEOFORM_DATA", "../shared/data")
-    parser.add_argument("--data", type=Path, default=Path(shared) / "bones" / "llp26")
+    parser = legs_parser(__doc__, seed=3)
     parser.add_argument("--repeats", type=int, default=3, help="times each bone")
-    parser.add_argument("--seed", type=int, default=3)
-    parser.add_argument("--json", type=Path, required=True)
     arguments = parser.parse_args()
     about = {"machine": describe_machine(), "repeats": arguments.repeats, "seed": arguments.seed}
     found = run(arguments.data, repeats=arguments.repeats, seed=arguments.seed)

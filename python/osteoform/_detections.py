@@ -41,3 +41,11 @@ def shifted(detection: Detection, offset_px: F64) -> Detection:
         points_px=detection.points_px + offset_px,
         ellipse_center_px=detection.ellipse_center_px + offset_px,
     )
+
+
+def box_iou(box: NDArray[np.floating], other: NDArray[np.floating]) -> float:
+    """Intersection over union of two boxes (4,) u0, v0, u1, v1."""
+    low, high = np.maximum(box[:2], other[:2]), np.minimum(box[2:], other[2:])
+    common = float(np.prod(np.maximum(high - low, 0.0)))
+    areas = sum(float(np.prod(np.maximum(b[2:] - b[:2], 0.0))) for b in (box, other))
+    return common / max(areas - common, 1e-9)

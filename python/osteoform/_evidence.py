@@ -9,7 +9,7 @@ import numpy as np
 
 from osteoform import _core
 from osteoform._confidence import LEAST_SEEN, Evidence
-from osteoform._leg import points_in_world
+from osteoform._leg import places_in_world
 from osteoform._rotation import rotation
 from osteoform._shape_model import ShapeModel
 from osteoform._types import F32, F64, Detection, Side, XrayView
@@ -55,16 +55,10 @@ def deviations_of(
 ) -> F64:
     """How far a fitted bone is from all feature points (n,) that were seen, in deviations."""
     by_view = [
-        _deviations(_points(model, side, fit.b, pose), seen, view)
+        _deviations(places_in_world(model, side, fit.b, pose), seen, view)
         for pose, seen, view in zip(_poses(fit, len(views)), detections, views, strict=True)
     ]
     return np.concatenate(by_view)
-
-
-def _points(model: ShapeModel, side: Side, b: F64, world_from_bone: F64) -> F64:
-    """Feature points (F, 3) in the world; a model may have none."""
-    points = points_in_world(model, side, b, world_from_bone)
-    return np.array(list(points.values())).reshape(-1, 3)
 
 
 def _poses(fit: _Fit, num_views: int) -> list[F64]:

@@ -100,8 +100,8 @@ def points_of(model: ShapeModel, b: F64) -> dict[str, F64]:
     return dict(zip(model.point_names, points, strict=True))
 
 
-def points_in_world(model: ShapeModel, side: Side, b: F64, world_from_bone: F64) -> dict[str, F64]:
-    """A bone's feature points (3,) in the world [mm], by name in the model's order.
+def places_in_world(model: ShapeModel, side: Side, b: F64, world_from_bone: F64) -> F64:
+    """A bone's feature points (F, 3) in the world [mm], in the model's order; it may have none.
 
     `b` may hold the first coefficients only.
     """
@@ -109,7 +109,14 @@ def points_in_world(model: ShapeModel, side: Side, b: F64, world_from_bone: F64)
     every[: len(b)] = b
     mirror = np.array([-1.0 if side == "left" else 1.0, 1.0, 1.0])
     turn, shift = world_from_bone[:3, :3], world_from_bone[:3, 3]
-    return {n: turn @ (p * mirror) + shift for n, p in points_of(model, every).items()}
+    places = [turn @ (point * mirror) + shift for point in points_of(model, every).values()]
+    return np.array(places).reshape(-1, 3)
+
+
+def points_in_world(model: ShapeModel, side: Side, b: F64, world_from_bone: F64) -> dict[str, F64]:
+    """The same (3,) by name."""
+    places = places_in_world(model, side, b, world_from_bone)
+    return dict(zip(model.point_names, places, strict=True))
 
 
 def has_frame(model: ShapeModel) -> bool:

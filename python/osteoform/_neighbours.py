@@ -21,7 +21,7 @@ from osteoform._leg import (
     joints,
     mirrored_pose,
     parent_from_child,
-    points_in_world,
+    places_in_world,
     points_of,
     size_deviation,
     size_loadings,
@@ -84,8 +84,8 @@ class ExpectedBone:
     def detection(self, view: XrayView) -> Detection:
         """What a detector that is off by the play would say of it in a view."""
         empty = Detection.empty(self.model.bone, len(self.model.point_names))
-        points = points_in_world(self.model, self.side, self.b, self.world_from_bone)
-        at = view.geometry.project(np.stack(list(points.values())))
+        places = places_in_world(self.model, self.side, self.b, self.world_from_bone)
+        at = view.geometry.project(places)
         box = self.box_px(view)
         scale = np.linalg.norm(box[2:] - box[:2]) / np.linalg.norm(np.ptp(self.model.mean, axis=0))
         return replace(
@@ -125,11 +125,7 @@ def misplaced_bones(
     Of all sets of bones that can, the likeliest is kept: what speaks for a bone is its confidence,
     and for two that a joint joins also that they lie as it has them, which by chance they seldom do.
     """
-    there = {
-        bone: _placed(result, models[bone], side, views)
-        for bone, result in found.items()
-        if result.status is not FitStatus.NOT_FOUND and has_frame(models[bone])
-    }
+    there = _there(found, models, side, views)
     fits = {
         (joint.parent, bone): _plausible(joint, there[joint.parent], there[bone])
         for bone, joint in joints().items()
@@ -162,11 +158,8 @@ def expected_bones(
     """
     model = models[bone]
     lost = (bone, *lost_bones(found, models, side=side, views=views))
-    usable = {
-        name: _placed(result, models[name], side, views)
-        for name, result in found.items()
-        if name not in lost and has_frame(models[name])
-    }
+    there = _there(found, models, side, views)
+    usable = {name: placed for name, placed in there.items() if name not in lost}
     for joint in joints().values() if has_frame(model) else ():
         other = {joint.bone: joint.parent, joint.parent: joint.bone}.get(bone)
         if other is None or other not in usable:
@@ -241,6 +234,20 @@ def _angle(turn: F64, about: F64 | None) -> float:
         return float(np.arccos(np.clip((trace - 1.0) / 2.0, -1.0, 1.0)))
     skew = (turn - turn.T)[[2, 0, 1], [1, 2, 0]]
     return float(2.0 * abs(np.arctan2(about @ skew, 1.0 + trace)))
+
+
+def _there(
+    found: Mapping[str, BoneReconstruction],
+    models: Mapping[str, ShapeModel],
+    side: Side,
+    views: Sequence[XrayView],
+) -> dict[str, _Placed]:
+    """Bones that were found, of models that can be jointed."""
+    return {
+        bone: _placed(result, models[bone], side, views)
+        for bone, result in found.items()
+        if result.status is not FitStatus.NOT_FOUND and has_frame(models[bone])
+    }
 
 
 def _placed(

@@ -87,8 +87,7 @@ def reconstruct(
     With one cone view, size and depth are one unknown: only the shape's prior separates them.
     """
     clock = _Clock()
-    sides = get_args(Side) if side is None else (side,)
-    _check_names(sides, bones)
+    _check_names(side, bones)
     shapes = {bone: _model_of(bone, models) for bone in bones}
     checked = _check_views(views)
     clock.lap("check")
@@ -97,7 +96,7 @@ def reconstruct(
     given = _given_detections(len(checked), shapes, detector, features or {}, starts or {})
     placed = {bone: _start_of(bone, starts) for bone in bones}
     tried = []
-    for each in sides:
+    for each in get_args(Side) if side is None else (side,):
         reader = BoneReader(
             side=each,
             models=shapes,
@@ -216,10 +215,9 @@ def _check_views(views: Sequence[XrayView]) -> list[XrayView]:
     return checked
 
 
-def _check_names(sides: Sequence[str], bones: Sequence[str]) -> None:
-    for side in sides:
-        if side not in get_args(Side):
-            raise InputError(f"side must be 'left', 'right' or None, found {side!r}")
+def _check_names(side: str | None, bones: Sequence[str]) -> None:
+    if side not in (None, *get_args(Side)):
+        raise InputError(f"side must be 'left', 'right' or None, found {side!r}")
     if isinstance(bones, str) or not bones:
         raise InputError(f"bones must be a sequence of names, found {bones!r}")
     for bone in bones:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from osteoform._detect import OnnxDetector
+from osteoform._detections import box_iou
 from osteoform._network_file import NetworkFacts
 from osteoform._normalize import pad_to_multiple
-from osteoform._peaks import MIN_MASS, Frame, NetworkOutput, Reading
+from osteoform._peaks import MIN_MASS, Frame, Reading
 from osteoform._split import held_out
 from osteoform._types import BONES, F32, F64
 from osteoform.train.attitude_score import AttitudeScore, score_attitudes
@@ -150,7 +151,7 @@ def _score_bone(detector: OnnxDetector, bone: str, pairs: list[tuple[Case, Readi
         visible.append(seen)
         reported.append(told)
         if case.truth["present"][index]:
-            overlaps.append(_overlap(reading.output, index, case.truth["boxes"][index]))
+            overlaps.append(box_iou(reading.output.box[index, :4], case.truth["boxes"][index]))
         sizes += _size_errors(reading, case, centers, shapes)
     px, mm = np.concatenate(errors_px), np.concatenate(errors_mm)
     seen, told = np.concatenate(visible), np.concatenate(reported)
@@ -165,15 +166,6 @@ def _score_bone(detector: OnnxDetector, bone: str, pairs: list[tuple[Case, Readi
         box_iou=float(np.mean(overlaps)),
         size_error=float(np.median(sizes)) if sizes else None,
     )
-
-
-def _overlap(output: NetworkOutput, index: int, truth: F32) -> float:
-    """Intersection over union of two boxes."""
-    found = output.box[index, :4]
-    low, high = np.maximum(found[:2], truth[:2]), np.minimum(found[2:], truth[2:])
-    common = float(np.prod(np.maximum(high - low, 0.0)))
-    areas = sum(float(np.prod(np.maximum(b[2:] - b[:2], 0.0))) for b in (found, truth))
-    return common / max(areas - common, 1e-9)
 
 
 def _size_errors(reading: Reading, case: Case, centers: slice, shapes: slice) -> list[float]:
