@@ -181,7 +181,7 @@ def _inside(
     if not len(first.points_px):
         return seen
     margin = _RIM_SHARE * (box_px[2:] - box_px[:2])
-    at = view.geometry.project(np.stack(list(aligned.points().values())))
+    at = view.geometry.project(aligned.places())
     inside = np.all((at > box_px[:2] + margin) & (at < box_px[2:] - margin), axis=1)
     every = np.ones(len(seen.ellipse_ids), np.bool_)
     return only(seen, points=np.asarray(inside)[_names(seen)], ellipses=every)

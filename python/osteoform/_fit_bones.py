@@ -15,7 +15,7 @@ from osteoform._confidence import LIKELY, SURE, probability_right
 from osteoform._core import Alignments, FitOptions, FitStatus
 from osteoform._evidence import gather_evidence
 from osteoform._foreign_rims import foreign_rims
-from osteoform._leg import points_in_world
+from osteoform._leg import places_in_world, points_in_world
 from osteoform._result import BoneReconstruction
 from osteoform._shape_model import ShapeModel
 from osteoform._types import F32, F64, Detection, Mesh, Reading, Side, XrayView
@@ -71,8 +71,12 @@ class AlignedBone:
         taken = zip(self.readings, self.answers.readings, strict=True)
         return tuple(of_view[index][self.model.bone] for of_view, index in taken)
 
+    def places(self) -> F64:
+        """Its feature points (F, 3) in the world [mm], in the model's order."""
+        return places_in_world(self.model, self.side, self.answers.b, self.answers.world_from_bone)
+
     def points(self) -> dict[str, F64]:
-        """Its feature points (3,) in the world [mm], by name in the model's order."""
+        """The same (3,) by name."""
         return points_in_world(self.model, self.side, self.answers.b, self.answers.world_from_bone)
 
 
