@@ -96,8 +96,17 @@ def standing_turns() -> dict[str, F64]:
 
 def points_of(model: ShapeModel, b: F64) -> dict[str, F64]:
     """Feature points (3,) [mm] of a bone of this shape, by name, in the model's axes."""
-    points = model.point_mean + np.tensordot(b, model.point_modes, 1)
-    return dict(zip(model.point_names, points, strict=True))
+    return dict(zip(model.point_names, _places_of(model, b), strict=True))
+
+
+def _places_of(model: ShapeModel, b: F64) -> F64:
+    return np.asarray(model.point_mean + np.tensordot(b, model.point_modes, 1))
+
+
+def in_world(points: F64, side: Side, world_from_bone: F64) -> F64:
+    """Points (N, 3) of a right bone as those of the bone on its side, in the world [mm]."""
+    own = points * [-1.0, 1.0, 1.0] if side == "left" else points
+    return np.asarray(own @ world_from_bone[:3, :3].T + world_from_bone[:3, 3])
 
 
 def places_in_world(model: ShapeModel, side: Side, b: F64, world_from_bone: F64) -> F64:
@@ -107,10 +116,7 @@ def places_in_world(model: ShapeModel, side: Side, b: F64, world_from_bone: F64)
     """
     every = np.zeros(model.num_modes)
     every[: len(b)] = b
-    mirror = np.array([-1.0 if side == "left" else 1.0, 1.0, 1.0])
-    turn, shift = world_from_bone[:3, :3], world_from_bone[:3, 3]
-    places = [turn @ (point * mirror) + shift for point in points_of(model, every).values()]
-    return np.array(places).reshape(-1, 3)
+    return in_world(_places_of(model, every), side, world_from_bone)
 
 
 def points_in_world(model: ShapeModel, side: Side, b: F64, world_from_bone: F64) -> dict[str, F64]:

@@ -18,6 +18,7 @@ from osteoform._leg import (
     Joint,
     anatomical_frame,
     has_frame,
+    in_world,
     joints,
     mirrored_pose,
     parent_from_child,
@@ -78,7 +79,8 @@ class ExpectedBone:
 
     def box_px(self, view: XrayView) -> F64:
         """(4,) u0, v0, u1, v1 of its image in a view."""
-        at = view.geometry.project(self._in_world(self.model.instance(self.b).astype(np.float64)))
+        vertices = self.model.instance(self.b).astype(np.float64)
+        at = view.geometry.project(in_world(vertices, self.side, self.world_from_bone))
         return np.concatenate([at.min(axis=0), at.max(axis=0)])
 
     def detection(self, view: XrayView) -> Detection:
@@ -94,10 +96,6 @@ class ExpectedBone:
             sigma_px=np.full(len(at), self.sd_mm * scale),
             class_probability=_SURE * np.eye(len(at)),
         )
-
-    def _in_world(self, points: F64) -> F64:
-        right = points * [-1.0, 1.0, 1.0] if self.side == "left" else points
-        return right @ self.world_from_bone[:3, :3].T + self.world_from_bone[:3, 3]
 
 
 def lost_bones(
