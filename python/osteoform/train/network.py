@@ -92,6 +92,20 @@ class Readout:
     direction: Tensor
 
 
+class _PerChannel(nn.Conv2d):
+    """A convolution of every channel by itself.
+
+    On a processor in single precision: bfloat16 takes it 2.5 times as long (PyTorch 2.13).
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Convolve maps (B, channels, h, w)."""
+        if maps.device.type != "cpu":
+            return super().forward(maps)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(maps.float())
+
+
 class Block(nn.Module):
     """Look around in each channel, then mix them, and add it (Z. Liu et al., CVPR 2022, fig. 4)."""
 
@@ -189,8 +203,9 @@ def _linear(
     channels_in: int, channels_out: int, size_px: int, *, stride: int = 1, groups: int = 1
 ) -> tuple[nn.Module, nn.Module]:
     """A convolution and its normalisation."""
+    convolution = nn.Conv2d if groups == 1 else _PerChannel
     return (
-        nn.Conv2d(
+        convolution(
             channels_in, channels_out, size_px, stride, size_px // 2, groups=groups, bias=False
         ),
         nn.BatchNorm2d(channels_out),
