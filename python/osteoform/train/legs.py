@@ -22,46 +22,13 @@ from osteoform.modeling.features import FeatureDefinition, define_features
 PELVIS = "pelvis"
 
 _SCALE = (0.88, 1.15)
+_STRETCH = 0.03
 _NUM_WAVES = 24
-
-_Range = tuple[float, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Variety:
-    """How far legs are from the people that they are made of.
-
-    Attributes
-    ----------
-    near_share
-        Share of legs that are a mix of three people, mostly of one. The others are drawn from the
-        Gaussian of all, with `spread` of its standard deviations.
-    stretch
-        Of each axis, by up to so much.
-    fields_mm
-        Smooth displacements: over which length, and of which standard deviation.
-    """
-
-    near_share: float
-    spread: _Range
-    stretch: float
-    fields_mm: tuple[tuple[_Range, _Range], ...]
-
-
-_FINE = ((25.0, 90.0), (0.3, 2.0))
-NEAR_PEOPLE = Variety(near_share=1.0, spread=(1.0, 1.0), stretch=0.03, fields_mm=(_FINE,))
-# A network knows its people: those it has not seen it reads as it reads these (ARCHITECTURE.md).
-BEYOND_PEOPLE = Variety(
-    near_share=0.3,
-    spread=(0.7, 1.4),
-    stretch=0.06,
-    fields_mm=(_FINE, ((60.0, 200.0), (0.5, 5.0))),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LegAtlas:
-    """Legs of several people in correspondence, and how far others made of them may differ.
+    """Legs of several people in correspondence.
 
     `vertices[part]` is (people, N, 3), `faces[part]` (M, 3); parts are the bones and the pelvis.
     """
@@ -69,7 +36,6 @@ class LegAtlas:
     vertices: Mapping[str, F64]
     faces: Mapping[str, I32]
     features: Mapping[str, FeatureDefinition]
-    variety: Variety = NEAR_PEOPLE
 
     @property
     def num_people(self) -> int:
@@ -106,7 +72,7 @@ class Leg:
         return 0.5 * (medial + lateral), axis / np.linalg.norm(axis)
 
 
-def load_atlas(folder: Path, people: Sequence[int], *, variety: Variety = NEAR_PEOPLE) -> LegAtlas:
+def load_atlas(folder: Path, people: Sequence[int]) -> LegAtlas:
     """Read left legs (`*_left_<part>.npz`: vertices (P, N, 3), faces (M, 3)) and mirror them.
 
     What a feature is, the people that the detector learns from say, whoever is read: a tip of
@@ -135,7 +101,7 @@ def load_atlas(folder: Path, people: Sequence[int], *, variety: Variety = NEAR_P
         part: np.stack([leg[part] - knee for leg, knee in zip(jointed, knees, strict=True)])
         for part in vertices
     }
-    return LegAtlas(vertices=centred, faces=faces, features=features, variety=variety)
+    return LegAtlas(vertices=centred, faces=faces, features=features)
 
 
 def _jointed(
@@ -161,30 +127,16 @@ def sample_leg(atlas: LegAtlas, rng: Generator, *, flexion_rad: float) -> Leg:
 
 
 def draw_shape(atlas: LegAtlas, rng: Generator) -> Leg:
-    """Mix people (beyond their convex hull too), deform smoothly and scale."""
-    variety = atlas.variety
-    mixed = _mixed(atlas, rng)
-    stretch = rng.uniform(*_SCALE) * (1 + rng.uniform(-variety.stretch, variety.stretch, 3))
-    fields = [_SmoothField.draw(rng, *ranges) for ranges in variety.fields_mm]
-    vertices = {
-        part: (v + sum(field(v) for field in fields)) * stretch for part, v in mixed.items()
-    }
+    """Mix three people (beyond the convex hull too), deform smoothly and scale."""
+    who = rng.choice(atlas.num_people, 3, replace=atlas.num_people < 3)
+    first, share = rng.uniform(0.5, 1.15), rng.uniform(0.0, 1.0)
+    weights = np.array([first, (1 - first) * share, (1 - first) * (1 - share)])
+    mixed = {part: np.tensordot(weights, v[who], 1) for part, v in atlas.vertices.items()}
+    stretch = rng.uniform(*_SCALE) * (1 + rng.uniform(-_STRETCH, _STRETCH, 3))
+    field = _SmoothField.draw(rng)
+    vertices = {part: (v + field(v)) * stretch for part, v in mixed.items()}
     centers, _ = atlas.features["femur"].ellipsoids(vertices["femur"])
     return Leg(vertices=vertices, femur_centers=centers[:3])
-
-
-def _mixed(atlas: LegAtlas, rng: Generator) -> dict[str, F64]:
-    """A weighted sum of people, of three or of all."""
-    count, variety = atlas.num_people, atlas.variety
-    if variety.near_share >= 1 or rng.uniform() < variety.near_share:
-        who = rng.choice(count, 3, replace=count < 3)
-        first, share = rng.uniform(0.5, 1.15), rng.uniform(0.0, 1.0)
-        weights = np.array([first, (1 - first) * share, (1 - first) * (1 - share)])
-    else:
-        who = np.arange(count)
-        off_mean = rng.normal(0.0, rng.uniform(*variety.spread), count) / np.sqrt(count - 1)
-        weights = 1.0 / count + off_mean - off_mean.mean()
-    return {part: np.tensordot(weights, v[who], 1) for part, v in atlas.vertices.items()}
 
 
 def bend_knee(leg: Leg, rng: Generator, *, flexion_rad: float) -> Leg:
@@ -209,8 +161,8 @@ class _SmoothField:
     amplitude: F64
 
     @staticmethod
-    def draw(rng: Generator, lengths_mm: _Range, sizes_mm: _Range) -> _SmoothField:
-        length_mm, size_mm = rng.uniform(*lengths_mm), rng.uniform(*sizes_mm)
+    def draw(rng: Generator) -> _SmoothField:
+        length_mm, size_mm = rng.uniform(25.0, 90.0), rng.uniform(0.3, 2.0)
         return _SmoothField(
             frequency=rng.normal(0.0, 1.0 / length_mm, (3, _NUM_WAVES)),
             phase=rng.uniform(0.0, 2 * np.pi, _NUM_WAVES),

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from osteoform.train.clutter import draw_bank
 from osteoform.train.dataset import KIND_SHARE, KINDS, SHAPES, Batch, Kind, Scenes, make_batch
 from osteoform.train.dice import Dice
-from osteoform.train.legs import BEYOND_PEOPLE, LegAtlas, load_atlas
+from osteoform.train.legs import LegAtlas, load_atlas
 from osteoform.train.scenes import sample_scene
 
 PACK_SIZE = 8
@@ -57,7 +57,7 @@ class Packs(Dataset[Scenes]):
 
     @cached_property
     def _atlas(self) -> LegAtlas:
-        return load_atlas(self.bones, self.people, variety=BEYOND_PEOPLE)
+        return load_atlas(self.bones, self.people)
 
 
 def shape_of(pack: int) -> int:
