@@ -7,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from osteoform._errors import OsteoformError
 from osteoform._rotation import rotation
 from osteoform._split import held_out, learned_from
 from osteoform.train.attitude_score import AttitudeScore, score_attitudes
@@ -114,6 +115,13 @@ def test_a_feature_is_the_same_vertices_whoever_is_read(atlas, shared_data):
     for bone, definition in atlas.features.items():
         weights = others.features[bone].point_weights
         np.testing.assert_array_equal(weights, definition.point_weights)
+
+
+def test_a_collection_of_too_few_people_says_how_many_it_needs(tmp_path):
+    people = np.zeros((3, 4, 3), np.float32)
+    np.savez(tmp_path / "few_left_femur.npz", vertices=people, faces=np.zeros((1, 3), np.int32))
+    with pytest.raises(OsteoformError, match=r"few_left_femur\.npz: need 26 people, found 3"):
+        load_atlas(tmp_path, (0, 1))
 
 
 def test_scene_is_the_same_for_the_same_seed(atlas):

@@ -77,15 +77,15 @@ def load_atlas(folder: Path, people: Sequence[int]) -> LegAtlas:
 
     What a feature is, the people that the detector learns from say, whoever is read: a tip of
     another mean is another vertex, of a tibia up to 8 mm away.
+
+    Raises
+    ------
+    OsteoformError
+        A part is not there, or not of as many people as the split counts.
     """
     vertices, faces, features = {}, {}, {}
     for part in (*BONES, PELVIS):
-        found = sorted(folder.glob(f"*_left_{part}.npz"))
-        if len(found) != 1:
-            raise OsteoformError(f"{folder}: need one *_left_{part}.npz, found {len(found)}")
-        with np.load(found[0], allow_pickle=False) as stored:
-            everyone = stored["vertices"] * np.array([-1.0, 1.0, 1.0])
-            faces[part] = np.ascontiguousarray(stored["faces"][:, ::-1], dtype=np.int32)
+        everyone, faces[part] = _read_part(folder, part, 1 + max(*people, *learned_from()))
         vertices[part] = everyone[list(people)]
         if part in BONES:
             mean = everyone[list(learned_from())].mean(axis=0)
@@ -102,6 +102,22 @@ def load_atlas(folder: Path, people: Sequence[int]) -> LegAtlas:
         for part in vertices
     }
     return LegAtlas(vertices=centred, faces=faces, features=features)
+
+
+def _read_part(folder: Path, part: str, num_needed: int) -> tuple[F64, I32]:
+    """A part of everybody's right leg: vertices (people, N, 3) and faces (M, 3)."""
+    found = sorted(folder.glob(f"*_left_{part}.npz"))
+    if len(found) != 1:
+        raise OsteoformError(f"{folder}: need one *_left_{part}.npz, found {len(found)}")
+    with np.load(found[0], allow_pickle=False) as stored:
+        vertices = stored["vertices"] * np.array([-1.0, 1.0, 1.0])
+        faces = np.ascontiguousarray(stored["faces"][:, ::-1], dtype=np.int32)
+    if len(vertices) < num_needed:
+        raise OsteoformError(
+            f"{found[0]}: need {num_needed} people, found {len(vertices)}: data/split.toml of the "
+            "package says by their index whom training may see"
+        )
+    return vertices, faces
 
 
 def _jointed(
