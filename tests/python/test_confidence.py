@@ -53,6 +53,13 @@ def test_no_boundary_is_no_agreement():
     assert np.isfinite(nothing.rms_mm)
 
 
+@pytest.mark.parametrize(("rms_mm", "found", "right"), [(1.5, 0.1, False), (1.5, 0.6, True)])
+def test_few_edges_far_off_are_such_as_lie_anywhere(rms_mm, found, right):
+    changed = {"boundary_rms_mm": rms_mm, "boundary_found": found}
+    assert Evidence.of(**{**GOOD, **changed}).by_chance is not right
+    assert (told("femur", **changed) > 0.0) is right
+
+
 def test_what_was_not_seen_contradicts_nothing():
     assert Evidence.of(**{**GOOD, "deviations": np.zeros(0)}).features == 1.0
 
