@@ -98,8 +98,8 @@ class Evidence:
     def by_chance(self) -> bool:
         """Whether edges lie about the silhouette as about any: where one is looked for, one is.
 
-        What neighbours tell of a bone that is not in the images ends there in three of four cases,
-        of right bones one in 400.
+        Mostly so do those about a bone that neighbours told though it is not in the images; of right
+        bones two of 844 have such edges (ARCHITECTURE.md).
         """
         return self.rms_mm > _CHANCE_RMS_MM + self.found
 

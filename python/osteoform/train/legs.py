@@ -83,12 +83,14 @@ def load_atlas(folder: Path, people: Sequence[int]) -> LegAtlas:
     OsteoformError
         A part is not there, or not of as many people as the split counts.
     """
+    learned = list(learned_from())
+    num_needed = 1 + max(*people, *learned)
     vertices, faces, features = {}, {}, {}
     for part in (*BONES, PELVIS):
-        everyone, faces[part] = _read_part(folder, part, 1 + max(*people, *learned_from()))
+        everyone, faces[part] = _read_part(folder, part, num_needed)
         vertices[part] = everyone[list(people)]
         if part in BONES:
-            mean = everyone[list(learned_from())].mean(axis=0)
+            mean = everyone[learned].mean(axis=0)
             features[part] = define_features(part, mean, faces[part])
     jointed = [
         _jointed({p: v[i] for p, v in vertices.items()}, features) for i in range(len(people))
