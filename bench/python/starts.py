@@ -9,14 +9,15 @@ six of its feature points. It is detected once and aligned to its features alone
 neighbours and without the image; then again with features taken away and with names exchanged.
 `pose_gap` says what counts as aligned. Some studies are reconstructed in full, also with two
 fifths of the features gone or three tenths of the names exchanged in every look at an image; then
-what the images show of the bones that are told is compared too, and whether an unknown side is.
+what the images show of the bones that are told is compared too, bones are counted that are told
+though they are not in the images, and whether an unknown side is.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 import osteoform
+from answers import Answer, by_outline, rows, share, summarise
 from corrupt import misnamed, without
 from machine import describe_machine
 from options import legs_parser
@@ -39,6 +41,7 @@ from osteoform._split import held_out
 from osteoform._types import F64, Detector, Side
 from osteoform.train.legs import load_atlas
 from osteoform.train.studies import Study, sample_studies
+from outline import outline_shown
 from pose_gap import LIMIT_DEG, LIMIT_MM, NEARLY_ROUND, Counterparts, PoseGap, counterparts_in
 from shown import Shown
 
@@ -51,30 +54,8 @@ CORRUPTIONS: Mapping[str, tuple[Corruption, tuple[float, ...]]] = {
 }
 AS_DETECTED = ("removed", 0.0)
 SPOILT = (("removed", 0.4), ("misnamed", 0.3))  # what is reconstructed in full as well
-MEASURES = ("shift_mm", "rotation_deg", "swing_deg", "twist_deg", "position_mm", "surface_mm")
 MIN_VERTICES = 0.4
 MIN_POINTS = 6
-GOOD_BOX = 0.85  # intersection over union
-SAME_DIRECTION_DEG = 22.5  # half of the way between AP and oblique
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """A bone in one study beside the truth.
-
-    Attributes
-    ----------
-    doubted
-        The answer says not to believe it.
-    shown
-        Per view, of a bone that was reconstructed.
-    """
-
-    study: int
-    site: str
-    gap: PoseGap
-    doubted: bool
-    shown: tuple[Shown, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,16 +162,30 @@ class Seen:
 
     def reconstruct(
         self, detector: Detector, change: Corruption = without, share: float = 0.0
-    ) -> list[Answer]:
-        """All of it: fit every bone, look again where the neighbours say."""
+    ) -> tuple[list[Answer], list[float]]:
+        """All of it: fit every bone, look again where the neighbours say.
+
+        With the confidences of bones that are reported though they are not in the images.
+        """
         spoilt = self._corrupted(detector, change, share)
         found = osteoform.reconstruct(self.study.views, side="right", detector=spoilt).bones
-        return [self._reconstructed(bone, found[bone]) for bone in self.bones]
+        made_up = [
+            fit.confidence
+            for bone, fit in found.items()
+            if bone not in self.study.vertices and fit.status is not FitStatus.NOT_FOUND
+        ]
+        return [self._reconstructed(bone, found[bone]) for bone in self.bones], made_up
 
     def _reconstructed(self, bone: str, found: BoneReconstruction) -> Answer:
         doubted = found.status is FitStatus.NOT_FOUND or found.confidence < LIKELY
         answer = self.answer(bone, found, doubted=doubted)
-        return replace(answer, shown=self._shown(bone, found))
+        return replace(answer, shown=self._shown(bone, found), outline=self._outline(bone))
+
+    def _outline(self, bone: str) -> float:
+        truth, _ = self.truth(bone)
+        faces = osteoform.load_model(bone=bone).faces
+        views = zip(self.study.views, self.study.in_field, strict=True)
+        return min(outline_shown(view, in_field, truth, faces) for view, in_field in views)
 
     def _shown(self, bone: str, found: BoneReconstruction) -> tuple[Shown, ...]:
         points, vertices = self.study.points[bone], self.study.vertices[bone]
@@ -226,53 +221,6 @@ def _blank(view: XrayView) -> XrayView:
     )
 
 
-def summarise(answers: Sequence[Answer]) -> dict[str, Any]:
-    """Per bone and in all: counts, shares and the middle of the gaps."""
-    bones = dict.fromkeys(answer.gap.bone for answer in answers)
-    by_bone = {bone: [a for a in answers if a.gap.bone == bone] for bone in sorted(bones)}
-    return {name: _summary(group) for name, group in {**by_bone, "all": answers}.items()}
-
-
-def _summary(answers: Sequence[Answer]) -> dict[str, Any]:
-    right = [a for a in answers if a.gap.aligned]
-    wrong = [a for a in answers if not a.gap.aligned]
-    medians = {
-        f"median_{name}": float(np.median([getattr(a.gap, name) for a in answers]))
-        for name in MEASURES
-        if answers
-    }
-    far = [a for a in answers if not a.gap.within(2.0)]
-    return {
-        "cases": len(answers),
-        "aligned": _share(len(right), len(answers)),
-        "within_twice_the_limits": _share(sum(a.gap.within(2.0) for a in answers), len(answers)),
-        "wrong_and_doubted": _share(sum(a.doubted for a in wrong), len(wrong)),
-        "far_and_doubted": _share(sum(a.doubted for a in far), len(far)),
-        "aligned_but_doubted": _share(sum(a.doubted for a in right), len(right)),
-        **medians,
-        **_shown_summary([a for a in answers if a.shown and not a.doubted]),
-    }
-
-
-def _shown_summary(told: Sequence[Answer]) -> dict[str, Any]:
-    """What the images show of bones that are told without doubt."""
-    if not told:
-        return {}
-    shown = [shown for answer in told for shown in answer.shown]
-    boxes = [s.box_iou >= GOOD_BOX for s in shown]
-    seen_from = [a.gap.turn_deg < SAME_DIRECTION_DEG for a in told]
-    return {
-        "median_points_px": float(np.median(np.concatenate([s.points_px for s in shown]))),
-        "median_box_iou": float(np.median([s.box_iou for s in shown])),
-        "good_boxes": _share(sum(boxes), len(boxes)),
-        "right_direction": _share(sum(seen_from), len(seen_from)),
-    }
-
-
-def _share(part: int, whole: int) -> float | None:
-    return round(part / whole, 4) if whole else None
-
-
 def run(
     data: Path, detector: OnnxDetector, *, num: int, seed: int, num_full: int, num_sides: int
 ) -> dict[str, Any]:
@@ -280,37 +228,36 @@ def run(
     keys = [(name, share) for name, (_, shares) in CORRUPTIONS.items() for share in shares]
     starts: dict[tuple[str, float], list[Answer]] = {key: [] for key in (AS_DETECTED, *keys)}
     full: dict[tuple[str, float], list[Answer]] = {key: [] for key in (AS_DETECTED, *SPOILT)}
+    made_up: dict[tuple[str, float], list[float]] = {key: [] for key in full}
     sides: list[bool] = []
     for seen in _read(data, detector, num, seed):
-        for (name, share), answers in starts.items():
-            answers += seen.starts(detector, CORRUPTIONS[name][0], share)
-        for (name, share), answers in full.items() if seen.index < num_full else ():
-            answers += seen.reconstruct(detector, CORRUPTIONS[name][0], share)
+        for (name, part), answers in starts.items():
+            answers += seen.starts(detector, CORRUPTIONS[name][0], part)
+        for name, part in full if seen.index < num_full else ():
+            answers, others = seen.reconstruct(detector, CORRUPTIONS[name][0], part)
+            full[name, part] += answers
+            made_up[name, part] += others
         if seen.index < num_sides and seen.bones:
             sides.append(seen.tells_the_side(detector))
     return {
         "limits": {"shift_mm": LIMIT_MM, "rotation_deg": LIMIT_DEG, "swing_only": NEARLY_ROUND},
         "starts": summarise(starts[AS_DETECTED]),
-        "corrupted": _rows(starts, keys),
+        "corrupted": rows(starts, keys),
         "reconstructed": summarise(full[AS_DETECTED]),
-        "reconstructed_corrupted": _rows(full, SPOILT),
-        "right_side": {"studies": len(sides), "share": _share(sum(sides), len(sides))},
-        "wrong_starts": [_plain(a) for a in starts[AS_DETECTED] if not a.gap.aligned],
-        "wrong_reconstructions": [_plain(a) for a in full[AS_DETECTED] if not a.gap.aligned],
+        "reconstructed_by_outline": by_outline(full[AS_DETECTED]),
+        "reconstructed_corrupted": rows(full, SPOILT),
+        "not_in_the_images": [
+            {"corruption": name, "share": part, **_believed(made_up[name, part])}
+            for name, part in made_up
+        ],
+        "right_side": {"studies": len(sides), "share": share(sum(sides), len(sides))},
+        "wrong_starts": [a.plain() for a in starts[AS_DETECTED] if not a.gap.aligned],
+        "wrong_reconstructions": [a.plain() for a in full[AS_DETECTED] if not a.gap.aligned],
     }
 
 
-def _plain(answer: Answer) -> dict[str, Any]:
-    return {k: v for k, v in asdict(answer).items() if k != "shown"}
-
-
-def _rows(
-    found: Mapping[tuple[str, float], Sequence[Answer]], keys: Sequence[tuple[str, float]]
-) -> list[dict[str, Any]]:
-    return [
-        {"corruption": name, "share": share, "bones": summarise(found[name, share])}
-        for name, share in keys
-    ]
+def _believed(confidences: Sequence[float]) -> dict[str, int]:
+    return {"reported": len(confidences), "not_doubted": sum(c >= LIKELY for c in confidences)}
 
 
 def _read(data: Path, detector: OnnxDetector, num: int, seed: int) -> Iterator[Seen]:
@@ -325,16 +272,16 @@ def draw(values: Mapping[str, Any], path: Path) -> None:
     panels = []
     for corruption, (_, shares) in CORRUPTIONS.items():
         of_kind = [r for r in values["corrupted"] if r["corruption"] == corruption]
-        rows = [values["starts"]["all"], *(r["bones"]["all"] for r in of_kind)]
-        panels.append(_panel("starts aligned [%]", corruption, (0.0, *shares), rows, "aligned"))
+        of_all = [values["starts"]["all"], *(r["bones"]["all"] for r in of_kind)]
+        panels.append(_panel("starts aligned [%]", corruption, (0.0, *shares), of_all, "aligned"))
     for name, title in (
         ("aligned", "reconstructed: aligned [%]"),
         ("far_and_doubted", "off by twice the limits: doubted [%]"),
     ):
         spoilt = [r["bones"]["all"] for r in values["reconstructed_corrupted"]]
-        rows = [values["reconstructed"]["all"], *spoilt]
-        labels = ("as seen", *(f"{100 * share:g} % {what}" for what, share in SPOILT))
-        panels.append(_panel(title, "", labels, rows, name))
+        of_all = [values["reconstructed"]["all"], *spoilt]
+        labels = ("as seen", *(f"{100 * part:g} % {what}" for what, part in SPOILT))
+        panels.append(_panel(title, "", labels, of_all, name))
     draw_panels(panels).save(path, format="PNG")
 
 
@@ -342,13 +289,13 @@ def _panel(
     title: str,
     corruption: str,
     labels: Sequence[float | str],
-    rows: Sequence[Mapping[str, Any]],
+    of_all: Sequence[Mapping[str, Any]],
     name: str,
 ) -> Panel:
     return Panel(
         title=title,
         x_label=f"features {corruption} [%]" if corruption else "",
-        values=100.0 * np.array([row[name] or 0.0 for row in rows]),
+        values=100.0 * np.array([row[name] or 0.0 for row in of_all]),
         labels=tuple(s if isinstance(s, str) else f"{100 * s:g}" for s in labels),
         bars=not corruption,
     )

@@ -8,7 +8,7 @@ whose image is within 5 mm.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,10 +22,11 @@ LIKELY = 0.5  # confidence above which a bone is right rather than wrong
 UNSURE = 0.75  # below which it is looked for again: one in three of these is wrong
 SURE = 0.8  # and from which nothing else is tried
 LEAST_SEEN = 0.1  # share of a bone from which an image shows it
-SLOPES = ("agreement", "shape", "start", "features", "seen")
+SLOPES = ("agreement", "worst_rms_mm", "shape", "start", "features", "seen")
 
 _RMS_SCALE_MM = 3.0
 _MOST_RMS_MM = 5.0
+_ANY_RMS_MM = _MOST_RMS_MM / np.sqrt(3.0)  # of edges that lie anywhere where they are looked for
 _START_SD_MM = (1.0, 20.0)
 _FEATURE_SCALE = 2.0  # standard deviations
 _LEAST_AGREEMENT = 0.05
@@ -42,6 +43,9 @@ class Evidence:
         Images that show the bone: one that does not cannot tell its depth in the other.
     found, rms_mm
         Share of the silhouette with a boundary, and the root mean square distance to it, 5 mm at most.
+    worst_rms_mm
+        The largest such distance in one image that shows the bone; where that has no edge for it, of
+        edges that lie anywhere. A fit may follow one image away from the other.
     shape
         ln(1 + |b|^2): wrong places ask for unlikely shapes.
     start
@@ -57,6 +61,7 @@ class Evidence:
     num_views: int
     found: float
     rms_mm: float
+    worst_rms_mm: float
     shape: float
     start: float
     features: float
@@ -68,17 +73,22 @@ class Evidence:
         num_views: int,
         boundary_found: float,
         boundary_rms_mm: float,
+        view_rms_mm: Sequence[float],
         b: F64,
         start_sd_mm: float,
         deviations: F64,
         seen: float,
     ) -> Evidence:
-        """From the figures of a fit; `deviations` (n,) are those of the feature points."""
+        """From the figures of a fit; `deviations` (n,) are those of the feature points.
+
+        `view_rms_mm` is of every image that shows the bone, NaN where that has no edge for it.
+        """
         some = np.isfinite(boundary_rms_mm)
         return Evidence(
             num_views=num_views,
             found=boundary_found if some else 0.0,
             rms_mm=min(boundary_rms_mm, _MOST_RMS_MM) if some else _MOST_RMS_MM,
+            worst_rms_mm=float(np.nan_to_num(view_rms_mm, nan=_ANY_RMS_MM).max(initial=0.0)),
             shape=float(np.log1p(b @ b)),
             start=float(np.log(np.clip(start_sd_mm, *_START_SD_MM))),
             features=share_met(deviations),
@@ -103,6 +113,11 @@ class Evidence:
         """
         return self.rms_mm > _CHANCE_RMS_MM + self.found
 
+    @property
+    def tells(self) -> bool:
+        """Whether the images show some of the bone, with edges that are its own."""
+        return self.agreement >= _LEAST_AGREEMENT and not self.by_chance and self.seen >= LEAST_SEEN
+
 
 def share_met(deviations: F64) -> float:
     """How well feature points are met (see Evidence) that are so many deviations (n,) off."""
@@ -120,8 +135,7 @@ def probability_right(bone: str, evidence: Evidence, table: Table | None = None)
     `table` has other coefficients than the shipped ones for so many views.
     """
     table = table or shipped_table("confidence")[table_name(evidence.num_views)]
-    edgeless = evidence.agreement < _LEAST_AGREEMENT or evidence.by_chance
-    if edgeless or evidence.seen < LEAST_SEEN:
+    if not evidence.tells:
         return 0.0
     score = table["offset"][bone] + sum(
         table["slope"][name] * float(getattr(evidence, name)) for name in SLOPES

@@ -382,6 +382,11 @@ class BoneFit:
     @property
     def vertices(self) -> typing.Annotated[numpy.typing.NDArray[numpy.float32], "[m, 3]"]: ...
     @property
+    def view_rms_mm(self) -> list[float]:
+        """
+        Per view: root mean square distance to the boundary; NaN where there is none.
+        """
+    @property
     def world_from_bone(
         self,
     ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import Protocol
 
 import numpy as np
@@ -34,15 +35,17 @@ def gather_evidence(
     views: Sequence[XrayView],
 ) -> Evidence:
     """The evidence of a fit to views, of which the detections were taken."""
-    shown = [_share_inside(view, fit.vertices) for view in views]
+    seen = [_share_inside(view, fit.vertices) for view in views]
+    shows = [share >= LEAST_SEEN for share in seen]
     return Evidence.of(
-        num_views=sum(share >= LEAST_SEEN for share in shown),
+        num_views=sum(shows),
         boundary_found=fit.boundary_found,
         boundary_rms_mm=fit.boundary_rms_mm,
+        view_rms_mm=list(compress(fit.view_rms_mm, shows)),
         b=fit.b,
         start_sd_mm=fit.start_sd_mm,
         deviations=deviations_of(model, side, fit, detections, views),
-        seen=max(shown),
+        seen=max(seen),
     )
 
 

@@ -20,6 +20,7 @@ GOOD = {
     "num_views": 2,
     "boundary_found": 0.95,
     "boundary_rms_mm": 0.6,
+    "view_rms_mm": [0.5, 0.7],
     "b": np.full(96, 0.3),
     "start_sd_mm": 3.0,
     "deviations": np.array([0.5, 1.0, 1.5]),
@@ -36,12 +37,14 @@ def test_evidence_is_what_the_fit_says():
         num_views=2,
         boundary_found=0.8,
         boundary_rms_mm=1.5,
+        view_rms_mm=[1.0, 1.8],
         b=np.array([3.0, 4.0]),
         start_sd_mm=4.0,
         deviations=np.array([0.0, 2.0, 4.0]),
         seen=1.0,
     )
     assert found.agreement == pytest.approx(0.8 * np.exp(-0.25))
+    assert found.worst_rms_mm == 1.8
     assert found.shape == pytest.approx(np.log(26.0))
     assert found.start == pytest.approx(np.log(4.0))
     assert found.features == pytest.approx((1.0 + np.exp(-0.5) + np.exp(-2.0)) / 3.0)
@@ -60,6 +63,14 @@ def test_few_edges_far_off_are_such_as_lie_anywhere(rms_mm, found, right):
     assert (told("femur", **changed) > 0.0) is right
 
 
+def test_the_worst_image_counts_and_one_without_an_edge_as_if_edges_lay_anywhere():
+    of_no_edge = Evidence.of(**{**GOOD, "view_rms_mm": [0.5, float("nan")]})
+    assert of_no_edge.worst_rms_mm == pytest.approx(5.0 / np.sqrt(3.0))
+    assert Evidence.of(**{**GOOD, "view_rms_mm": []}).worst_rms_mm == 0.0
+    for bone in BONES:
+        assert told(bone, view_rms_mm=[0.5, 2.0]) < told(bone, view_rms_mm=[0.5, 0.7])
+
+
 def test_what_was_not_seen_contradicts_nothing():
     assert Evidence.of(**{**GOOD, "deviations": np.zeros(0)}).features == 1.0
 
@@ -71,14 +82,22 @@ def test_a_start_that_was_given_or_is_sharp_is_as_good_as_one_of_a_millimetre():
 
 
 def test_probability_is_the_logistic_of_a_table():
-    slopes = (2.0, -1.0, -0.5, 3.0, 0.25)
+    slopes = (2.0, -0.5, -1.0, -0.5, 3.0, 0.25)
     table = {
         "slope": dict(zip(SLOPES, slopes, strict=True)),
         "offset": {"tibia": 1.0},
     }
-    known = {"found": 0.9, "rms_mm": 0.0, "shape": 3.0, "start": 2.0, "features": 0.5, "seen": 1.0}
+    known = {
+        "found": 0.9,
+        "rms_mm": 0.0,
+        "worst_rms_mm": 1.0,
+        "shape": 3.0,
+        "start": 2.0,
+        "features": 0.5,
+        "seen": 1.0,
+    }
     evidence = Evidence(num_views=2, **known)
-    score = 1.0 + 1.8 - 3.0 - 1.0 + 1.5 + 0.25
+    score = 1.0 + 1.8 - 0.5 - 3.0 - 1.0 + 1.5 + 0.25
     assert probability_right("tibia", evidence, table) == pytest.approx(1 / (1 + np.exp(-score)))
     hardly = Evidence(num_views=2, **{**known, "found": 0.04})
     assert probability_right("tibia", hardly, table) == 0.0
@@ -117,6 +136,7 @@ def test_a_bone_where_its_features_were_seen_meets_them(side: str):
         vertices=np.zeros((1, 3), np.float32),
         boundary_found=0.9,
         boundary_rms_mm=0.5,
+        view_rms_mm=[0.4, 0.6],
         start_sd_mm=2.0,
     )
     second = pose.copy()
@@ -154,6 +174,7 @@ def test_an_image_that_does_not_show_the_bone_does_not_count():
         vertices=model.mean + pose[:3, 3].astype(np.float32),
         boundary_found=0.9,
         boundary_rms_mm=0.5,
+        view_rms_mm=[0.4, 0.6],
         start_sd_mm=2.0,
     )
     nothing = [Detection.empty("patella", len(model.point_names))] * 2
@@ -164,4 +185,5 @@ def test_an_image_that_does_not_show_the_bone_does_not_count():
         ]
         told = gather_evidence(model, "right", fit, nothing, views)
         assert told.num_views == num_views
+        assert told.worst_rms_mm == (0.6 if num_views == 2 else 0.4)
         assert told.seen == 1.0

@@ -64,7 +64,14 @@ def _found(model: ShapeModel, pose: F64, side: Side) -> BoneReconstruction:
         status=FitStatus.CONVERGED,
         confidence=0.8,
         evidence=Evidence(
-            num_views=2, found=0.9, rms_mm=0.5, shape=0.0, start=1.0, features=0.9, seen=1.0
+            num_views=2,
+            found=0.9,
+            rms_mm=0.5,
+            worst_rms_mm=0.5,
+            shape=0.0,
+            start=1.0,
+            features=0.9,
+            seen=1.0,
         ),
         mesh=Mesh(vertices=model.mean, faces=model.faces),
         world_from_bone=pose,

@@ -123,3 +123,20 @@ def test_threads_do_not_change_a_bit(case: Case, num_threads: int, detections: b
     one = fit_by_core(case, FitOptions(num_threads=1), detections=detections)
     many = fit_by_core(case, FitOptions(num_threads=num_threads), detections=detections)
     same_bits(one, many)
+
+
+def test_distances_of_all_views_are_those_of_each(case: Case) -> None:
+    """Counted by the edges of each view, and as far apart as those lie on the detector."""
+    fit = fit_by_core(case, FitOptions())
+    gaps_px = [
+        np.linalg.norm(found - rims[:, :2], axis=1)
+        for found, rims in zip(fit.boundary_px, fit.rims, strict=True)
+    ]
+    num_edges = np.array([np.isfinite(gaps).sum() for gaps in gaps_px])
+    rms_mm = np.array(fit.view_rms_mm)
+    together = np.sqrt(num_edges @ rms_mm**2 / num_edges.sum())
+    assert fit.boundary_rms_mm == pytest.approx(together, rel=1e-9)
+    px_per_mm = [np.sqrt(np.nanmean(gaps**2)) for gaps in gaps_px] / rms_mm
+    for per_mm, view in zip(px_per_mm, case.trial.views, strict=True):
+        ends = view.geometry.project(np.array([[0.0, 0.0, -20.0], [0.0, 0.0, 20.0]]))
+        assert per_mm == pytest.approx(np.linalg.norm(ends[1] - ends[0]) / 40.0, rel=0.2)

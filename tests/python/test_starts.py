@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from answers import Answer, by_outline
 from corrupt import misnamed, without
-from osteoform import Detection, Mesh, XrayView, load_model
+from osteoform import Detection, Mesh, XrayView, load_model, standard_views
 from osteoform._core import ConeView, closest_points
 from osteoform._leg import points_of
 from osteoform._rotation import rotation
 from osteoform.modeling.procrustes import rigid_transform
+from osteoform.simulate import simulate_view
+from outline import outline_shown
 from pose_gap import Counterparts, PoseGap
 from shown import Shown
 
@@ -197,3 +200,44 @@ def test_points_count_in_pixels_of_an_image_of_512_and_boxes_by_their_overlap(en
     np.testing.assert_allclose(aside.points_px, 20.0, rtol=0.1)
     width = np.ptp(model.mean[:, 0])
     assert aside.box_iou == pytest.approx((width - 10.0) / (width + 10.0), abs=0.03)
+
+
+def test_an_outline_shows_as_far_as_the_image_has_edges_where_the_collimator_is_open():
+    bone = a_bone("patella")
+    geometry = standard_views("cone", ("ap",), size_px=(256, 256))["ap"]
+    xray = simulate_view([bone], geometry, size_px=(256, 256), soft=())
+    truth = bone.vertices.astype(np.float64)
+
+    def outline(pixels: np.ndarray, in_field: np.ndarray) -> float:
+        view = XrayView(name="ap", pixels=pixels, geometry=geometry, polarity="dark_is_dense")
+        return outline_shown(view, in_field, truth, bone.faces)
+
+    every, none = np.ones((256, 256), np.bool_), np.zeros((256, 256), np.bool_)
+    assert outline(xray, every) > 0.95
+    assert outline(np.full_like(xray, 0.5), every) == 0.0
+    assert outline(xray, none) == 0.0
+    half = np.where(np.arange(256) < 128, xray, xray.max())
+    assert 0.3 < outline(half, every) < 0.7
+    assert outline(half, every & (np.arange(256) < 126)) > 0.95
+
+
+def test_bones_are_counted_by_what_shows_of_their_outlines():
+    """One whose outline shows in full belongs to the last, one of 0.3 to the second."""
+    right = gap(a_bone("patella"), np.eye(3), name="patella")
+    wrong = gap(a_bone("patella"), np.eye(3), (20.0, 0.0, 0.0), name="patella")
+
+    def answer(found: PoseGap, outline: float, *, doubted: bool) -> Answer:
+        return Answer(study=0, site="knee", gap=found, doubted=doubted, outline=outline)
+
+    little, some, most = by_outline(
+        [
+            answer(wrong, 0.0, doubted=True),
+            answer(wrong, 0.29, doubted=False),
+            answer(right, 0.3, doubted=False),
+            answer(right, 1.0, doubted=True),
+        ]
+    )
+    assert (little["cases"], some["cases"], most["cases"]) == (2, 1, 1)
+    assert (little["aligned"], some["aligned"], most["aligned"]) == (0.0, 1.0, 1.0)
+    assert (little["far_and_doubted"], most["aligned_but_doubted"]) == (0.5, 1.0)
+    assert some["wrong_and_doubted"] is None

@@ -300,6 +300,14 @@ void bind_result(py::module_& m) {
                                }
                                return px;
                              })
+      .def_property_readonly(
+          "view_rms_mm",
+          [](const BoneFit& fit) {
+            std::vector<double> rms_mm;
+            for (const auto& report : fit.boundaries) rms_mm.push_back(report.rms_mm);
+            return rms_mm;
+          },
+          "Per view: root mean square distance to the boundary; NaN where there is none.")
       .def_readonly("boundary_rms_mm", &BoneFit::boundary_rms_mm)
       .def_readonly("boundary_found", &BoneFit::boundary_found)
       .def_readonly("match_quality", &BoneFit::match_quality)

@@ -11,6 +11,11 @@ constexpr int kAllPoints = 1 << 20;
 constexpr double kCell_mm = 0.5;  // of the coverage grid, at the bone
 const std::vector<ForeignRim> kNoRims;
 
+/// Root of the mean of so many squares; NaN of none.
+double root_mean(double sum_squares, int num) {
+  return num > 0 ? std::sqrt(sum_squares / num) : std::nan("");
+}
+
 }  // namespace
 
 BoundarySearcher::BoundarySearcher(const ShapeModel& model,
@@ -136,15 +141,20 @@ void BoundarySearcher::report(const FitState<double>& state,
   double sum_squares = 0.0;
   int num_found = 0;
   int num_inside = 0;
-  for (const ViewSearch& search : searches_) {
-    num_inside += search.num_inside;
-    for (const float offset : search.offsets_mm) {
+  for (std::size_t v = 0; v < searches_.size(); ++v) {
+    num_inside += searches_[v].num_inside;
+    double sum_of_view = 0.0;
+    int found_in_view = 0;
+    for (const float offset : searches_[v].offsets_mm) {
       if (std::isnan(offset)) continue;
-      sum_squares += static_cast<double>(offset) * offset;
-      ++num_found;
+      sum_of_view += static_cast<double>(offset) * offset;
+      ++found_in_view;
     }
+    result.boundaries[v].rms_mm = root_mean(sum_of_view, found_in_view);
+    sum_squares += sum_of_view;
+    num_found += found_in_view;
   }
-  result.boundary_rms_mm = num_found > 0 ? std::sqrt(sum_squares / num_found) : std::nan("");
+  result.boundary_rms_mm = root_mean(sum_squares, num_found);
   result.boundary_found = num_inside > 0 ? static_cast<double>(num_found) / num_inside : 0.0;
 }
 

@@ -16,6 +16,7 @@ namespace osteoform {
 struct alignas(kCacheLine) BoundaryReport {
   std::vector<SilhouettePoint> silhouette;
   std::vector<float> found_px;  ///< 2 per point
+  double rms_mm = 0.0;          ///< over points with an edge within 5 mm; NaN without any
 };
 
 struct StageTimes {
