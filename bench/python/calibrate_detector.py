@@ -8,7 +8,6 @@ confusions are written into it, and what was measured into its card (FILE.md).
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from osteoform import OnnxDetector
 from osteoform.train.card import MEASURED_HEADING, measured
 from osteoform.train.export import recalibrate
 from osteoform.train.validate import validate
+from results import write_json
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
         origin, _, _ = card.read_text(encoding="utf-8").partition(MEASURED_HEADING)
         card.write_text(origin + measured(score), encoding="utf-8")
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(asdict(score), indent=1) + "\n", encoding="utf-8")
+        write_json(arguments.json, asdict(score))
     sys.stdout.write(measured(score))
 
 

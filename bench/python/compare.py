@@ -11,7 +11,6 @@ time, next to those of the wall clock, hold on a busy machine too.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from rich.table import Table
 from fit_case import FitCase, default_model, fit_in_python
 from machine import describe_machine
 from osteoform import FitOptions
+from results import write_json
 from scipy_step import scipy_step
 
 METHODS: dict[str, tuple[str, Callable[[], Any]]] = {
@@ -58,7 +58,7 @@ def main() -> None:
     values = compare(cases, options, arguments.pairs)
     report(values)
     if arguments.json:
-        arguments.json.write_text(json.dumps(values, indent=2) + "\n")
+        write_json(arguments.json, values)
 
 
 def compare(cases: list[FitCase], options: FitOptions, num_pairs: int) -> dict[str, Any]:

@@ -13,7 +13,6 @@ one, that its image is within 5 mm (`shown_gap_mm`); a bone that is not there is
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -36,12 +35,14 @@ from osteoform.evaluate import Protocol, Subject, take_xrays
 from osteoform.train.legs import LegAtlas, load_atlas
 from osteoform.train.studies import Study, sample_studies
 from pose_gap import LIMIT_MM, Counterparts, counterparts_in, shown_gap_mm
+from results import write_json
 from starts import Seen
 
 SPEAK_FOR = ("agreement", "features", "seen")
 THRESHOLDS = (0.3, 0.5, 0.7)
 BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 RIDGE = 0.5
+LEAST_SPREAD = 1e-9
 TABLE = Path(__file__).parents[2] / "python" / "osteoform" / "data" / "confidence.toml"
 
 
@@ -150,6 +151,7 @@ def regress(found: Sequence[Case]) -> dict[str, dict[str, float]]:
     found = [case for case in found if case.evidence.tells]
     rows = np.array([[getattr(c.evidence, name) for name in SLOPES] for c in found])
     middle, scale = rows.mean(axis=0), rows.std(axis=0)
+    scale[scale < LEAST_SPREAD] = np.inf  # what never changes tells nothing: one view is even
     own = np.array([[c.bone == bone for bone in BONES] for c in found], np.float64)
     design = np.hstack([(rows - middle) / scale, own])
     right = np.array([c.right for c in found], np.float64)
@@ -165,7 +167,7 @@ def regress(found: Sequence[Case]) -> dict[str, dict[str, float]]:
     slopes = w[: len(SLOPES)] / scale
     offsets = w[len(SLOPES) :] - slopes @ middle
     return {
-        "slope": dict(zip(SLOPES, slopes.round(3).tolist(), strict=True)),
+        "slope": dict(zip(SLOPES, (slopes.round(3) + 0.0).tolist(), strict=True)),
         "offset": dict(zip(BONES, offsets.round(3).tolist(), strict=True)),
     }
 
@@ -237,7 +239,7 @@ def main() -> None:
             for part in parts
             for kind in ("any", "planned")
         }
-    arguments.json.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    write_json(arguments.json, values)
 
 
 def _summary(found: Sequence[Case], table: Table) -> dict[str, Any]:

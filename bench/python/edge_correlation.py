@@ -10,7 +10,6 @@ tells as much as one edge: `boundary_correlation_mm`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +27,7 @@ from osteoform._types import BONES, F32, F64
 from osteoform.train.legs import load_atlas
 from osteoform.train.studies import sample_studies
 from pose_gap import counterparts_in
+from results import write_json
 from shown import px_per_mm
 from starts import Seen, shows_enough
 
@@ -115,7 +115,7 @@ def main() -> None:
     arguments = parser.parse_args()
     about = {"machine": describe_machine(), "studies": arguments.num, "seed": arguments.seed}
     values = about | {"bones": run(arguments.data, num=arguments.num, seed=arguments.seed)}
-    arguments.json.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    write_json(arguments.json, values)
 
 
 if __name__ == "__main__":

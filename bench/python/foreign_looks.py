@@ -10,7 +10,6 @@ points in view that are reported, `false` the share of the reported points that 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from osteoform._detect import OnnxDetector
 from osteoform._harmonize import MatchAppearance
 from osteoform._peaks import MIN_MASS
 from osteoform.train.validate import Case, read, validation_cases
+from results import write_json
 
 F32 = NDArray[np.float32]
 Change = Callable[[F32], F32]
@@ -105,7 +105,7 @@ def main() -> None:
             "seed": args.seed,
             "looks": results,
         }
-        args.json.write_text(json.dumps(values, indent=1) + "\n")
+        write_json(args.json, values)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from osteoform import _core
 from osteoform._rotation import rotation
 from osteoform.io.images import read_image
 from osteoform.io.meshes import read_mesh
+from results import write_json
 
 VIEWS = ("cam1", "cam2")
 START_DEG = 5.0
@@ -181,7 +182,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--json", type=Path, required=True)
     arguments = parser.parse_args()
-    arguments.json.write_text(json.dumps(run(arguments.folder), indent=2) + "\n")
+    write_json(arguments.json, run(arguments.folder))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ which the view that was used cannot see, nearer to its source and smaller or far
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from osteoform import BoneReconstruction, FitStatus, XrayView
 from osteoform._core import silhouette
 from osteoform._types import F64
 from osteoform.io.study import read_study
+from results import write_json
 from shown import px_per_mm
 
 NUM_RIM_POINTS = 4000
@@ -93,7 +93,7 @@ def main() -> None:
         "study": arguments.study.parent.name,
         "bones": predictions(list(study.views), study.side),
     }
-    arguments.json.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    write_json(arguments.json, values)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from osteoform.modeling.from_meshes import (
 )
 from osteoform.modeling.register import register_bone
 from osteoform.modeling.repair import length_of, read_bone
+from results import write_json
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "python"))
 
@@ -54,7 +55,7 @@ def main() -> None:
         bench = _Bench(arguments.data, arguments.bone, arguments.template, Path(folder))
         for part in arguments.parts:
             values[part] = getattr(bench, part)()
-            arguments.json.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+            write_json(arguments.json, values)
             print(json.dumps({part: values[part]}, indent=1), flush=True)  # noqa: T201
 
 

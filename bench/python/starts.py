@@ -15,7 +15,6 @@ though they are not in the images, and whether an unknown side is.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,6 +42,7 @@ from osteoform.train.legs import load_atlas
 from osteoform.train.studies import Study, sample_studies
 from outline import outline_shown
 from pose_gap import LIMIT_DEG, LIMIT_MM, NEARLY_ROUND, Counterparts, PoseGap, counterparts_in
+from results import write_json
 from shown import Shown
 
 Corruption = Callable[[Detection, float, Generator], Detection]
@@ -320,7 +320,7 @@ def main() -> None:
     )
     about = {"machine": describe_machine(), "studies": arguments.num, "seed": arguments.seed}
     about["detector"] = arguments.detector.name if arguments.detector else "shipped"
-    arguments.json.write_text(json.dumps(about | values, indent=1) + "\n", encoding="utf-8")
+    write_json(arguments.json, about | values)
     if arguments.plot:
         draw(values, arguments.plot)
 

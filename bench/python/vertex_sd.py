@@ -10,7 +10,6 @@ and 95 % of the errors are within 1.96 deviations.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from osteoform._detect import OnnxDetector
 from osteoform._split import held_out
 from osteoform._types import BONES, F64
 from osteoform.train.legs import LegAtlas, load_atlas
+from results import write_json
 
 WITHIN = 1.96
 
@@ -80,7 +80,7 @@ def main() -> None:
     arguments = parser.parse_args()
     about = {"machine": describe_machine(), "repeats": arguments.repeats, "seed": arguments.seed}
     found = run(arguments.data, repeats=arguments.repeats, seed=arguments.seed)
-    arguments.json.write_text(json.dumps(about | {"bones": found}, indent=1) + "\n", "utf-8")
+    write_json(arguments.json, about | {"bones": found})
 
 
 if __name__ == "__main__":

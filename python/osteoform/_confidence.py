@@ -22,7 +22,7 @@ LIKELY = 0.5  # confidence above which a bone is right rather than wrong
 UNSURE = 0.75  # below which it is looked for again: one in three of these is wrong
 SURE = 0.8  # and from which nothing else is tried
 LEAST_SEEN = 0.1  # share of a bone from which an image shows it
-SLOPES = ("agreement", "worst_rms_mm", "shape", "start", "features", "seen")
+SLOPES = ("agreement", "uneven_mm", "shape", "start", "features", "seen")
 
 _RMS_SCALE_MM = 3.0
 _MOST_RMS_MM = 5.0
@@ -43,9 +43,10 @@ class Evidence:
         Images that show the bone: one that does not cannot tell its depth in the other.
     found, rms_mm
         Share of the silhouette with a boundary, and the root mean square distance to it, 5 mm at most.
-    worst_rms_mm
-        The largest such distance in one image that shows the bone; where that has no edge for it, of
-        edges that lie anywhere. A fit may follow one image away from the other.
+    uneven_mm
+        How much farther off the boundary is in one image that shows the bone than in another: root of
+        the difference of the largest and the least mean square. Where an image has no edge for it,
+        as if edges lay anywhere. A fit may follow one image away from the other.
     shape
         ln(1 + |b|^2): wrong places ask for unlikely shapes.
     start
@@ -61,7 +62,7 @@ class Evidence:
     num_views: int
     found: float
     rms_mm: float
-    worst_rms_mm: float
+    uneven_mm: float
     shape: float
     start: float
     features: float
@@ -88,7 +89,7 @@ class Evidence:
             num_views=num_views,
             found=boundary_found if some else 0.0,
             rms_mm=min(boundary_rms_mm, _MOST_RMS_MM) if some else _MOST_RMS_MM,
-            worst_rms_mm=float(np.nan_to_num(view_rms_mm, nan=_ANY_RMS_MM).max(initial=0.0)),
+            uneven_mm=_unevenness(np.nan_to_num(view_rms_mm, nan=_ANY_RMS_MM)),
             shape=float(np.log1p(b @ b)),
             start=float(np.log(np.clip(start_sd_mm, *_START_SD_MM))),
             features=share_met(deviations),
@@ -117,6 +118,11 @@ class Evidence:
     def tells(self) -> bool:
         """Whether the images show some of the bone, with edges that are its own."""
         return self.agreement >= _LEAST_AGREEMENT and not self.by_chance and self.seen >= LEAST_SEEN
+
+
+def _unevenness(rms_mm: F64) -> float:
+    """See Evidence; of distances (n,), one per image that shows the bone."""
+    return float(np.sqrt(np.ptp(rms_mm**2))) if len(rms_mm) else 0.0
 
 
 def share_met(deviations: F64) -> float:

@@ -44,7 +44,7 @@ def test_evidence_is_what_the_fit_says():
         seen=1.0,
     )
     assert found.agreement == pytest.approx(0.8 * np.exp(-0.25))
-    assert found.worst_rms_mm == 1.8
+    assert found.uneven_mm == pytest.approx(np.sqrt(1.8**2 - 1.0))
     assert found.shape == pytest.approx(np.log(26.0))
     assert found.start == pytest.approx(np.log(4.0))
     assert found.features == pytest.approx((1.0 + np.exp(-0.5) + np.exp(-2.0)) / 3.0)
@@ -63,10 +63,15 @@ def test_few_edges_far_off_are_such_as_lie_anywhere(rms_mm, found, right):
     assert (told("femur", **changed) > 0.0) is right
 
 
-def test_the_worst_image_counts_and_one_without_an_edge_as_if_edges_lay_anywhere():
-    of_no_edge = Evidence.of(**{**GOOD, "view_rms_mm": [0.5, float("nan")]})
-    assert of_no_edge.worst_rms_mm == pytest.approx(5.0 / np.sqrt(3.0))
-    assert Evidence.of(**{**GOOD, "view_rms_mm": []}).worst_rms_mm == 0.0
+def test_a_fit_that_one_image_bears_out_less_is_doubted():
+    """An image without an edge counts as if edges lay anywhere within 5 mm."""
+
+    def uneven_mm(*view_rms_mm: float) -> float:
+        return Evidence.of(**{**GOOD, "view_rms_mm": view_rms_mm}).uneven_mm
+
+    assert uneven_mm(0.3, 0.5, 0.4) == pytest.approx(0.4)
+    assert uneven_mm(0.5, float("nan")) == pytest.approx(np.sqrt(25.0 / 3.0 - 0.25))
+    assert uneven_mm(1.5) == uneven_mm() == 0.0
     for bone in BONES:
         assert told(bone, view_rms_mm=[0.5, 2.0]) < told(bone, view_rms_mm=[0.5, 0.7])
 
@@ -90,7 +95,7 @@ def test_probability_is_the_logistic_of_a_table():
     known = {
         "found": 0.9,
         "rms_mm": 0.0,
-        "worst_rms_mm": 1.0,
+        "uneven_mm": 1.0,
         "shape": 3.0,
         "start": 2.0,
         "features": 0.5,
@@ -185,5 +190,5 @@ def test_an_image_that_does_not_show_the_bone_does_not_count():
         ]
         told = gather_evidence(model, "right", fit, nothing, views)
         assert told.num_views == num_views
-        assert told.worst_rms_mm == (0.6 if num_views == 2 else 0.4)
+        assert told.uneven_mm == pytest.approx(np.sqrt(0.2) if num_views == 2 else 0.0)
         assert told.seen == 1.0

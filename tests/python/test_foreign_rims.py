@@ -29,7 +29,14 @@ def bone(name: str, rims: np.ndarray, confidence: float) -> BoneReconstruction:
         status=FitStatus.CONVERGED,
         confidence=confidence,
         evidence=Evidence(
-            num_views=2, found=1.0, rms_mm=0.0, shape=0.0, start=1.0, features=1.0, seen=1.0
+            num_views=2,
+            found=1.0,
+            rms_mm=0.0,
+            uneven_mm=0.0,
+            shape=0.0,
+            start=1.0,
+            features=1.0,
+            seen=1.0,
         ),
         mesh=Mesh(vertices=nothing, faces=np.zeros((0, 3), np.int32)),
         world_from_bone=np.eye(4),

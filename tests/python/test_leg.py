@@ -67,7 +67,7 @@ def _found(model: ShapeModel, pose: F64, side: Side) -> BoneReconstruction:
             num_views=2,
             found=0.9,
             rms_mm=0.5,
-            worst_rms_mm=0.5,
+            uneven_mm=0.0,
             shape=0.0,
             start=1.0,
             features=0.9,
