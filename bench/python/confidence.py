@@ -8,7 +8,8 @@ and in the first alone. In studies of all kinds every bone counts twice: as it i
 and as `reconstruct` tells it once its neighbours had their say, those included that they made up. A
 logistic regression of "right" on what every fit knows of itself gives the coefficients; they are
 tried on people held out. Right is, with two views, within 5 mm and 5 degrees (`PoseGap`), and with
-one, that its image is within 5 mm (`shown_gap_mm`); a bone that is not there is wrong.
+one, that its image is within 5 mm (`shown_gap_mm`); a bone that is not there is wrong. Which bones
+are looked for again depends on the coefficients that the package had when the script began.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ THRESHOLDS = (0.3, 0.5, 0.7)
 BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 RIDGE = 0.5
 LEAST_SPREAD = 1e-9
+OPTIONS = FitOptions(covariance=False, num_threads=1)
 TABLE = Path(__file__).parents[2] / "python" / "osteoform" / "data" / "confidence.toml"
 
 
@@ -68,44 +70,38 @@ def cases(
     counterparts = counterparts_in(atlas)
     for study in sample_studies(atlas, num, seed):
         for shown in _with_all_views_and_one(study):
-            yield from _fitted("any", shown, detector, counterparts)
-            yield from _told(shown, detector, counterparts)
+            seen = Seen.of(0, shown, detector, counterparts)
+            yield from _fitted("any", seen, detector)
+            yield from _told(seen, detector)
     for index in range(repeats * len(people)):
         for bone in BONES:
             study = planned_study(
                 atlas, bone, index % len(people), (seed, index, BONES.index(bone))
             )
             for shown in _with_all_views_and_one(study):
-                yield from _fitted("planned", shown, detector, counterparts)
+                yield from _fitted("planned", Seen.of(0, shown, detector, counterparts), detector)
 
 
 def _with_all_views_and_one(study: Study) -> tuple[Study, Study]:
     return study, replace(study, views=study.views[:1], in_field=study.in_field[:1])
 
 
-def _fitted(
-    kind: str, study: Study, detector: OnnxDetector, counterparts: dict[str, Counterparts]
-) -> Iterator[Case]:
+def _fitted(kind: str, seen: Seen, detector: OnnxDetector) -> Iterator[Case]:
     """Cases of all bones that are shown enough, each fitted by itself."""
-    seen = Seen.of(0, study, detector, counterparts)
     if not seen.bones:
         return
-    options = FitOptions(covariance=False, num_threads=1)
-    found = seen.fit(seen.readings, detector, views=study.views, options=options)
+    found = seen.fit(seen.readings, detector, views=seen.study.views, options=OPTIONS)
     for bone, fit in found.items():
         if fit.status is not FitStatus.NOT_FOUND:
             yield _case(kind, seen, bone, fit)
 
 
-def _told(
-    study: Study, detector: OnnxDetector, counterparts: dict[str, Counterparts]
-) -> Iterator[Case]:
+def _told(seen: Seen, detector: OnnxDetector) -> Iterator[Case]:
     """Cases of all bones that are reported, if they are shown enough to judge or not there at all."""
-    seen = Seen.of(0, study, detector, counterparts)
-    options = FitOptions(covariance=False, num_threads=1)
-    found = osteoform.reconstruct(study.views, side="right", detector=detector, options=options)
+    views = seen.study.views
+    found = osteoform.reconstruct(views, side="right", detector=detector, options=OPTIONS)
     for bone, fit in found.bones.items():
-        judged = bone in seen.bones or bone not in study.vertices
+        judged = bone in seen.bones or bone not in seen.study.vertices
         if judged and fit.status is not FitStatus.NOT_FOUND:
             yield _case("any", seen, bone, fit)
 

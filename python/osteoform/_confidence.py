@@ -19,7 +19,7 @@ from osteoform._types import F64
 Table = Mapping[str, Mapping[str, float]]
 
 LIKELY = 0.5  # confidence above which a bone is right rather than wrong
-UNSURE = 0.75  # below which it is looked for again: one in three of these is wrong
+UNSURE = 0.75  # below which it is looked for again: nearly half of these are wrong
 SURE = 0.8  # and from which nothing else is tried
 LEAST_SEEN = 0.1  # share of a bone from which an image shows it
 SLOPES = ("agreement", "uneven_mm", "shape", "start", "features", "seen")
