@@ -35,7 +35,7 @@ from osteoform._types import BONES, F64
 from osteoform.evaluate import Protocol, Subject, take_xrays
 from osteoform.train.legs import LegAtlas, load_atlas
 from osteoform.train.studies import Study, sample_studies
-from pose_gap import LIMIT_MM, Counterparts, counterparts_in, shown_gap_mm
+from pose_gap import LIMIT_MM, counterparts_in, shown_gap_mm
 from results import write_json
 from starts import Seen
 
