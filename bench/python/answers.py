@@ -28,7 +28,7 @@ class Answer:
         The answer says not to believe it.
     outline
         Share of the true outline that shows as an edge, in the image where that is least; of a bone
-        that was reconstructed.
+        that was reconstructed, None of others.
     shown
         Per view, of a bone that was reconstructed.
     """
@@ -37,7 +37,7 @@ class Answer:
     site: str
     gap: PoseGap
     doubted: bool
-    outline: float = float("nan")
+    outline: float | None = None
     shown: tuple[Shown, ...] = field(default=(), repr=False)
 
     def plain(self) -> dict[str, Any]:
@@ -53,15 +53,17 @@ def summarise(answers: Sequence[Answer]) -> dict[str, Any]:
 
 
 def by_outline(answers: Sequence[Answer]) -> list[dict[str, Any]]:
-    """The shares of bones whose outline shows little, some and most."""
+    """The shares of bones that were reconstructed whose outline shows little, some and most."""
+    known = [a for a in answers if a.outline is not None]
+    bins = np.digitize([a.outline for a in known], OUTLINE_BINS[1:-1])
     return [
-        {"outline_from": low, "to": high, **_shares([a for a in answers if _inside(a, low, high)])}
-        for low, high in pairwise(OUTLINE_BINS)
+        {
+            "outline_from": low,
+            "to": high,
+            **_shares([a for a, of in zip(known, bins, strict=True) if of == index]),
+        }
+        for index, (low, high) in enumerate(pairwise(OUTLINE_BINS))
     ]
-
-
-def _inside(answer: Answer, low: float, high: float) -> bool:
-    return low <= answer.outline and (answer.outline < high or high == OUTLINE_BINS[-1])
 
 
 def _summary(answers: Sequence[Answer]) -> dict[str, Any]:
@@ -80,11 +82,11 @@ def _shares(answers: Sequence[Answer]) -> dict[str, Any]:
     far = [a for a in answers if not a.gap.within(2.0)]
     return {
         "cases": len(answers),
-        "aligned": share(len(right), len(answers)),
-        "within_twice_the_limits": share(len(answers) - len(far), len(answers)),
-        "wrong_and_doubted": share(sum(a.doubted for a in wrong), len(wrong)),
-        "far_and_doubted": share(sum(a.doubted for a in far), len(far)),
-        "aligned_but_doubted": share(sum(a.doubted for a in right), len(right)),
+        "aligned": ratio(len(right), len(answers)),
+        "within_twice_the_limits": ratio(len(answers) - len(far), len(answers)),
+        "wrong_and_doubted": ratio(sum(a.doubted for a in wrong), len(wrong)),
+        "far_and_doubted": ratio(sum(a.doubted for a in far), len(far)),
+        "aligned_but_doubted": ratio(sum(a.doubted for a in right), len(right)),
     }
 
 
@@ -98,13 +100,13 @@ def _shown_summary(told: Sequence[Answer]) -> dict[str, Any]:
     return {
         "median_points_px": float(np.median(np.concatenate([s.points_px for s in shown]))),
         "median_box_iou": float(np.median([s.box_iou for s in shown])),
-        "good_boxes": share(sum(boxes), len(boxes)),
-        "right_direction": share(sum(seen_from), len(seen_from)),
+        "good_boxes": ratio(sum(boxes), len(boxes)),
+        "right_direction": ratio(sum(seen_from), len(seen_from)),
     }
 
 
-def share(part: int, whole: int) -> float | None:
-    """A share to four digits; None of nothing."""
+def ratio(part: int, whole: int) -> float | None:
+    """Part over whole, to four digits; None of nothing."""
     return round(part / whole, 4) if whole else None
 
 

@@ -40,7 +40,6 @@ def outline_shown(
         ((px + 0.5) / factor - 0.5).astype(np.float32),
         normals,
         half_width_px=WINDOW_MM * per_mm / factor,
-        cap=0.0,
     )
     near = np.abs(offset_px) * factor <= NEAR_MM * per_mm
     return float((near & (strength > OVER_NOISE * noise)).mean())

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 import osteoform
-from answers import Answer, by_outline, rows, share, summarise
+from answers import Answer, by_outline, ratio, rows, summarise
 from corrupt import misnamed, without
 from machine import describe_machine
 from options import legs_parser
@@ -179,7 +180,12 @@ class Seen:
     def _reconstructed(self, bone: str, found: BoneReconstruction) -> Answer:
         doubted = found.status is FitStatus.NOT_FOUND or found.confidence < LIKELY
         answer = self.answer(bone, found, doubted=doubted)
-        return replace(answer, shown=self._shown(bone, found), outline=self._outline(bone))
+        return replace(answer, shown=self._shown(bone, found), outline=self._outlines[bone])
+
+    @cached_property
+    def _outlines(self) -> dict[str, float]:
+        """How much of the outline of every bone that counts the view shows that shows least."""
+        return {bone: self._outline(bone) for bone in self.bones}
 
     def _outline(self, bone: str) -> float:
         truth, _ = self.truth(bone)
@@ -250,7 +256,7 @@ def run(
             {"corruption": name, "share": part, **_believed(made_up[name, part])}
             for name, part in made_up
         ],
-        "right_side": {"studies": len(sides), "share": share(sum(sides), len(sides))},
+        "right_side": {"studies": len(sides), "share": ratio(sum(sides), len(sides))},
         "wrong_starts": [a.plain() for a in starts[AS_DETECTED] if not a.gap.aligned],
         "wrong_reconstructions": [a.plain() for a in full[AS_DETECTED] if not a.gap.aligned],
     }

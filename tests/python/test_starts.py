@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -241,3 +242,9 @@ def test_bones_are_counted_by_what_shows_of_their_outlines():
     assert (little["aligned"], some["aligned"], most["aligned"]) == (0.0, 1.0, 1.0)
     assert (little["far_and_doubted"], most["aligned_but_doubted"]) == (0.5, 1.0)
     assert some["wrong_and_doubted"] is None
+
+
+def test_an_answer_that_was_not_reconstructed_has_no_outline_and_is_plain_json():
+    start = Answer(study=0, site="knee", gap=gap(a_bone(), np.eye(3)), doubted=False)
+    assert sum(row["cases"] for row in by_outline([start])) == 0
+    assert json.loads(json.dumps(start.plain(), allow_nan=False))["outline"] is None
